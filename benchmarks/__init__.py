@@ -1,0 +1,1 @@
+"""Measures what the template promises about speed and memory. Start with __main__.py."""

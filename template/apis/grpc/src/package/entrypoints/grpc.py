@@ -1,0 +1,167 @@
+"""The users of the shop over gRPC: `python -m {{ package_name }}.entrypoints.grpc`."""
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from typing import NoReturn, TypeVar
+from uuid import UUID
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from ..bootstrap import Shop, bootstrap
+from ..domain import (
+    EmailTaken,
+    InvalidCredentials,
+    InvalidOrder,
+    NotFound,
+    OutOfStock,
+    ShopError,
+    User,
+)
+from ..generated import user_pb2, user_pb2_grpc
+
+SERVICE = "shop.v1.UserService"
+THREADS = 10
+STOP_SECONDS = 10
+
+STATUS_CODES: dict[type[ShopError], grpc.StatusCode] = {
+    InvalidCredentials: grpc.StatusCode.UNAUTHENTICATED,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    EmailTaken: grpc.StatusCode.ALREADY_EXISTS,
+    InvalidOrder: grpc.StatusCode.FAILED_PRECONDITION,
+    OutOfStock: grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+EMAIL = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+# One line of text. A database may refuse control characters: PostgreSQL has no NUL.
+NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Method = Callable[["UserServicer", Request, grpc.ServicerContext], Response]
+
+
+class InvalidRequest(Exception):
+    """A field of a request is not what it should be."""
+
+
+def refusing(method: Method[Request, Response]) -> Method[Request, Response]:
+    """Answer what the shop refuses: here, and nowhere else, errors become status codes."""
+
+    @wraps(method)
+    def refuse(
+        servicer: "UserServicer", request: Request, context: grpc.ServicerContext
+    ) -> Response:
+        try:
+            return method(servicer, request, context)
+        except InvalidRequest as error:
+            abort(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+        except ShopError as error:
+            codes = (code for kind, code in STATUS_CODES.items() if isinstance(error, kind))
+            abort(context, next(codes, grpc.StatusCode.UNKNOWN), error)
+
+    return refuse
+
+
+def abort(context: grpc.ServicerContext, code: grpc.StatusCode, error: Exception) -> NoReturn:
+    context.abort(code, str(error))
+    raise AssertionError("abort does not return") from error
+
+
+def require(met: object, problem: str) -> None:
+    if not met:
+        raise InvalidRequest(problem)
+
+
+def user_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidRequest("id: not a UUID") from None
+
+
+def access_token(context: grpc.ServicerContext) -> str:
+    metadata = {entry[0]: entry[1] for entry in context.invocation_metadata()}
+    scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+    if scheme.lower() != "bearer":
+        raise InvalidCredentials("access token")
+    return token
+
+
+def message(user: User) -> user_pb2.User:
+    return user_pb2.User(
+        id=str(user.id), email=user.email, name=user.name, is_verified=user.is_verified
+    )
+
+
+class UserServicer(user_pb2_grpc.UserServiceServicer):
+    def __init__(self, shop: Shop) -> None:
+        self._users = shop.users
+
+    @refusing
+    def CreateUser(
+        self, request: user_pb2.CreateUserRequest, context: grpc.ServicerContext
+    ) -> user_pb2.User:
+        email_fits = len(request.email) <= 254 and EMAIL.fullmatch(request.email)
+        require(email_fits, "email: not an e-mail address")
+        require(12 <= len(request.password) <= 200, "password: 12 to 200 characters")
+        require(NAME.fullmatch(request.name), "name: 1 to 200 characters on one line")
+        return message(self._users.register(request.email, request.password, request.name))
+
+    @refusing
+    def GetUser(
+        self, request: user_pb2.GetUserRequest, context: grpc.ServicerContext
+    ) -> user_pb2.User:
+        user = self._users.user_of(access_token(context))
+        if user.id != user_id(request.id):
+            # Nobody learns who else is registered.
+            raise NotFound(f"user {request.id}")
+        return message(user)
+
+    @refusing
+    def VerifyUser(
+        self, request: user_pb2.VerifyUserRequest, context: grpc.ServicerContext
+    ) -> user_pb2.User:
+        require(request.token.isascii(), "token: not a token")
+        return message(self._users.verify_email(user_id(request.id), request.token))
+
+    @refusing
+    def Authenticate(
+        self, request: user_pb2.AuthenticateRequest, context: grpc.ServicerContext
+    ) -> user_pb2.Session:
+        require(EMAIL.fullmatch(request.email), "email: not an e-mail address")
+        session = self._users.authenticate(request.email, request.password)
+        return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
+
+
+def create_server(shop: Shop, threads: ThreadPoolExecutor) -> grpc.Server:
+    """The server of a shop, health service included; it has no port yet."""
+    # Without this, two servers could have one port and share its calls.
+    server = grpc.server(threads, options=[("grpc.so_reuseport", 0)])
+    user_pb2_grpc.add_UserServiceServicer_to_server(UserServicer(shop), server)
+    servicer = health.HealthServicer()
+    for service in (SERVICE, health.OVERALL_HEALTH):
+        servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    return server
+
+
+def main() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with bootstrap() as shop, ThreadPoolExecutor(THREADS) as threads:
+        server = create_server(shop, threads)
+        server.add_insecure_port(os.environ.get("GRPC_ADDRESS", "127.0.0.1:50051"))
+        server.start()
+        stop.wait()
+        server.stop(STOP_SECONDS).wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Made by proto/generate.py: edit proto/*.proto instead."""

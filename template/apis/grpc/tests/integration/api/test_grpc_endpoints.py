@@ -1,0 +1,221 @@
+import importlib.util
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from {{ package_name }}.bootstrap import Shop
+from {{ package_name }}.domain import Event, InvalidCredentials, ShopError
+from {{ package_name }}.entrypoints.grpc import SERVICE, STATUS_CODES
+from {{ package_name }}.generated import user_pb2, user_pb2_grpc
+from {{ package_name }}.ports import Database
+
+ROOT = Path(__file__).parents[3]
+PASSWORD = "SecurePass123!"
+ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
+# How long a call may take that is expected to succeed.
+SECONDS = 10
+
+
+@pytest.fixture
+def users(grpc_channel: grpc.Channel) -> user_pb2_grpc.UserServiceStub:
+    """Stub of the user service."""
+    return user_pb2_grpc.UserServiceStub(grpc_channel)
+
+
+def refused(call: Callable[..., Any], request: object, **options: object) -> grpc.StatusCode:
+    """The status code with which a call is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        call(request, **{"timeout": SECONDS, **options})
+    return error.value.code()
+
+
+def verified(users: user_pb2_grpc.UserServiceStub, shop: Shop) -> user_pb2.User:
+    """A user who has registered and verified the e-mail address."""
+    user = users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
+    token = shop.users.verification_token(UUID(user.id))
+    request = user_pb2.VerifyUserRequest(id=user.id, token=token)
+    answer: user_pb2.User = users.VerifyUser(request, timeout=SECONDS)
+    return answer
+
+
+class TestIntegrationGrpcUsers:
+    def test_create_user_stores_the_row_and_tells_the_others(
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        shared_database: Database,
+        published: Callable[[int], list[Event]],
+    ) -> None:
+        answer = users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
+
+        with shared_database.begin() as work:
+            stored = work.users.get(UUID(answer.id))
+        assert (stored.email, stored.name, stored.is_verified) == ("ada@example.com", "Ada", False)
+        assert stored.password_hash != PASSWORD
+        assert [event.type for event in published(1)] == ["user_registered"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"email": ""}, {"email": "ada"}, {"password": "short"}, {"name": ""}, {"name": "A\x00"}],
+        ids=str,
+    )
+    def test_create_user_with_invalid_field_stores_nothing(
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        shared_database: Database,
+        change: dict[str, str],
+    ) -> None:
+        code = refused(users.CreateUser, user_pb2.CreateUserRequest(**ADA | change))
+
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        with shared_database.begin() as work:
+            assert work.users.find_by_email("ada@example.com") is None
+
+    def test_create_user_with_taken_email_leaves_the_first_alone(
+        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database
+    ) -> None:
+        users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
+
+        code = refused(users.CreateUser, user_pb2.CreateUserRequest(**ADA | {"name": "Impostor"}))
+
+        assert code is grpc.StatusCode.ALREADY_EXISTS
+        with shared_database.begin() as work:
+            stored = work.users.find_by_email("ada@example.com")
+        assert stored is not None and stored.name == "Ada"
+
+    def test_verified_user_logs_in_and_is_shown(
+        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop, shared_database: Database
+    ) -> None:
+        user = verified(users, shared_shop)
+
+        credentials = user_pb2.AuthenticateRequest(email=ADA["email"], password=PASSWORD)
+        session = users.Authenticate(credentials, timeout=SECONDS)
+        shown = users.GetUser(
+            user_pb2.GetUserRequest(id=user.id),
+            metadata=[("authorization", f"Bearer {session.access_token}")],
+            timeout=SECONDS,
+        )
+
+        assert shown == user
+        with shared_database.begin() as work:
+            assert work.users.get(UUID(user.id)).is_verified
+
+    def test_wrong_verification_token_verifies_nobody(
+        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database
+    ) -> None:
+        user = users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
+
+        code = refused(users.VerifyUser, user_pb2.VerifyUserRequest(id=user.id, token="guess"))
+
+        assert code is grpc.StatusCode.UNAUTHENTICATED
+        with shared_database.begin() as work:
+            assert not work.users.get(UUID(user.id)).is_verified
+
+    def test_wrong_password_is_unauthenticated(
+        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop
+    ) -> None:
+        verified(users, shared_shop)
+        request = user_pb2.AuthenticateRequest(email=ADA["email"], password="wrong")
+
+        assert refused(users.Authenticate, request) is grpc.StatusCode.UNAUTHENTICATED
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [[], [("authorization", "Bearer guess")], [("authorization", "Basic YTpi")]],
+        ids=["none", "unknown", "basic"],
+    )
+    def test_call_without_valid_token_is_unauthenticated(
+        self, users: user_pb2_grpc.UserServiceStub, metadata: list[tuple[str, str]]
+    ) -> None:
+        request = user_pb2.GetUserRequest(id=str(uuid4()))
+
+        code = refused(users.GetUser, request, metadata=metadata)
+
+        assert code is grpc.StatusCode.UNAUTHENTICATED
+
+    def test_unknown_user_is_not_found(
+        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop
+    ) -> None:
+        verified(users, shared_shop)
+        token = shared_shop.users.authenticate(ADA["email"], PASSWORD).access_token
+        metadata = [("authorization", f"Bearer {token}")]
+
+        unknown = refused(
+            users.GetUser, user_pb2.GetUserRequest(id=str(uuid4())), metadata=metadata
+        )
+        invalid = refused(users.GetUser, user_pb2.GetUserRequest(id="1"), metadata=metadata)
+
+        assert unknown is grpc.StatusCode.NOT_FOUND
+        assert invalid is grpc.StatusCode.INVALID_ARGUMENT
+
+
+class TestIntegrationGrpcServer:
+    def test_call_that_takes_too_long_exceeds_its_deadline(
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        shared_shop: Shop,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        release = threading.Event()
+
+        def hang(*_: object) -> None:
+            release.wait(SECONDS)
+            raise InvalidCredentials("too late")
+
+        monkeypatch.setattr(shared_shop.users, "authenticate", hang)
+        request = user_pb2.AuthenticateRequest(email=ADA["email"], password=PASSWORD)
+
+        code = refused(users.Authenticate, request, timeout=0.1)
+        release.set()
+
+        assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    @pytest.mark.parametrize("service", ["", SERVICE], ids=["server", "users"])
+    def test_health_service_says_that_it_serves(
+        self, grpc_channel: grpc.Channel, service: str
+    ) -> None:
+        # Its type stubs leave the methods out.
+        stub: Any = health_pb2_grpc.HealthStub(grpc_channel)
+
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
+
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    async def test_asynchronous_client_gets_the_same_answers(
+        self, grpc_async_channel: grpc.aio.Channel, shared_database: Database
+    ) -> None:
+        users = user_pb2_grpc.UserServiceStub(grpc_async_channel)
+
+        answer = await users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
+
+        with shared_database.begin() as work:
+            assert work.users.get(UUID(answer.id)).email == "ada@example.com"
+
+    def test_every_refusal_of_the_shop_has_a_status_code(self) -> None:
+        assert set(STATUS_CODES) == set(ShopError.__subclasses__())
+
+    @pytest.mark.slow
+    def test_generated_code_is_what_the_protocol_says(self, tmp_path: Path) -> None:
+        """If it fails: `python proto/generate.py`."""
+        script = ROOT / "proto" / "generate.py"
+        spec = importlib.util.spec_from_file_location("generate", script)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+        module.generate(tmp_path)
+
+        made = sorted(tmp_path.iterdir())
+        assert [path.name for path in made] == [
+            "user_pb2.py",
+            "user_pb2.pyi",
+            "user_pb2_grpc.py",
+        ]
+        for path in made:
+            assert path.read_text() == (module.GENERATED / path.name).read_text(), path.name

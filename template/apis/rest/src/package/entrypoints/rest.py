@@ -1,0 +1,236 @@
+"""The shop over HTTP: `uvicorn --factory {{ package_name }}.entrypoints.rest:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..bootstrap import Shop, bootstrap
+from ..domain import (
+    EmailTaken,
+    InvalidCredentials,
+    InvalidOrder,
+    NotFound,
+    Order,
+    OrderStatus,
+    OutOfStock,
+    ShopError,
+    User,
+)
+
+STATUS_CODES: dict[type[ShopError], int] = {
+    InvalidCredentials: 401,
+    NotFound: 404,
+    EmailTaken: 409,
+    InvalidOrder: 409,
+    OutOfStock: 409,
+}
+
+# One line of text. A database may refuse control characters: PostgreSQL has no NUL.
+ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
+EMAIL = r"^[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+
+Email = Annotated[str, Field(max_length=254, pattern=EMAIL, examples=["ada@example.com"])]
+Password = Annotated[str, Field(min_length=12, max_length=200)]
+Sku = Annotated[str, Field(max_length=64, pattern=ONE_LINE)]
+
+
+class Body(BaseModel):
+    # A misspelt field is an error, not a default.
+    model_config = ConfigDict(extra="forbid")
+
+
+class Registration(Body):
+    email: Email
+    password: Password
+    name: Annotated[str, Field(max_length=200, pattern=ONE_LINE)]
+
+
+class Verification(Body):
+    token: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Credentials(Body):
+    email: Email
+    password: Annotated[str, Field(max_length=200)]
+
+
+class NewOrder(Body):
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1, le=1_000)]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class UserAnswer(Answer):
+    id: UUID
+    email: str
+    name: str
+    is_verified: bool
+
+
+class TokenAnswer(Answer):
+    user_id: UUID
+    access_token: str
+    token_type: str = "bearer"
+
+
+class ItemAnswer(Answer):
+    sku: str
+    name: str
+    price: Decimal
+    quantity: int
+
+
+class OrderAnswer(Answer):
+    id: UUID
+    sku: str
+    quantity: int
+    total_amount: Decimal
+    status: OrderStatus
+
+
+class Problem(BaseModel):
+    detail: str
+
+
+class Fault(BaseModel):
+    loc: list[str | int]
+    msg: str
+
+
+class Faults(BaseModel):
+    detail: list[Fault]
+
+
+def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of an endpoint, for its documentation."""
+    return {code: {"model": Problem} for code in codes}
+
+
+def the_shop(request: Request) -> Shop:
+    shop: Shop = request.app.state.shop
+    return shop
+
+
+TheShop = Annotated[Shop, Depends(the_shop)]
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+
+
+def logged_in(shop: TheShop, bearer: Bearer) -> User:
+    if bearer is None:
+        raise InvalidCredentials("access token")
+    return shop.users.user_of(bearer.credentials)
+
+
+LoggedIn = Annotated[User, Depends(logged_in)]
+
+
+def own_order(order_id: UUID, shop: TheShop, user: LoggedIn) -> Order:
+    order = shop.orders.get(order_id)
+    if order.user_id != user.id:
+        # Nobody learns which orders others have.
+        raise NotFound(f"order {order_id}")
+    return order
+
+
+OwnOrder = Annotated[Order, Depends(own_order)]
+
+# Endpoints are plain functions, as the shop waits for its servers: FastAPI runs them in threads.
+router = APIRouter(responses={422: {"model": Faults}})
+
+
+@router.post("/users", status_code=201, response_model=UserAnswer, responses=refusals(409))
+def register(registration: Registration, shop: TheShop) -> User:
+    """Register a user, who then has to verify the e-mail address."""
+    return shop.users.register(registration.email, registration.password, registration.name)
+
+
+@router.post("/users/{user_id}/verification", response_model=UserAnswer, responses=refusals(401))
+def verify_email(user_id: UUID, verification: Verification, shop: TheShop) -> User:
+    """Verify an e-mail address with the token that was sent to it."""
+    return shop.users.verify_email(user_id, verification.token)
+
+
+@router.post("/sessions", status_code=201, responses=refusals(401))
+def log_in(credentials: Credentials, shop: TheShop) -> TokenAnswer:
+    """Log in: the access token goes into the `Authorization` header of other requests."""
+    session = shop.users.authenticate(credentials.email, credentials.password)
+    return TokenAnswer.model_validate(session)
+
+
+@router.get("/users/me", response_model=UserAnswer, responses=refusals(401))
+def who_am_i(user: LoggedIn) -> User:
+    return user
+
+
+@router.get("/items/{sku}", responses=refusals(404))
+def get_item(sku: Annotated[Sku, Path()], shop: TheShop) -> ItemAnswer:
+    return ItemAnswer.model_validate(shop.inventory.get_item(sku))
+
+
+@router.post(
+    "/orders", status_code=201, response_model=OrderAnswer, responses=refusals(401, 404, 409)
+)
+def place_order(order: NewOrder, shop: TheShop, user: LoggedIn) -> Order:
+    """Reserve stock; the order is still to be paid."""
+    return shop.orders.place(user.id, order.sku, order.quantity)
+
+
+@router.get("/orders/{order_id}", response_model=OrderAnswer, responses=refusals(401, 404))
+def get_order(order: OwnOrder) -> Order:
+    return order
+
+
+@router.post(
+    "/orders/{order_id}/payment", response_model=OrderAnswer, responses=refusals(401, 404, 409)
+)
+def pay_order(order: OwnOrder, shop: TheShop) -> Order:
+    return shop.orders.pay(order.id)
+
+
+@router.post(
+    "/orders/{order_id}/cancellation", response_model=OrderAnswer, responses=refusals(401, 404, 409)
+)
+def cancel_order(order: OwnOrder, shop: TheShop) -> Order:
+    """Cancel an order that is not paid yet; its stock is free again."""
+    return shop.orders.cancel(order.id)
+
+
+def refuse(_: Request, error: Exception) -> JSONResponse:
+    """Answer what the shop refuses: here, and nowhere else, errors become status codes."""
+    code = next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 400)
+    headers = {"WWW-Authenticate": "Bearer"} if code == 401 else None
+    return JSONResponse({"detail": str(error)}, code, headers)
+
+
+def refuse_input(_: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong, without the input: it may hold a password."""
+    assert isinstance(error, RequestValidationError)
+    detail = [{"loc": fault["loc"], "msg": fault["msg"]} for fault in error.errors()]
+    return JSONResponse({"detail": detail}, 422)
+
+
+@asynccontextmanager
+async def bootstrapped(app: FastAPI) -> AsyncIterator[None]:
+    with bootstrap() as app.state.shop:
+        yield
+
+
+def create_app(shop: Shop | None = None) -> FastAPI:
+    """The API of a shop; without one, of the shop on the servers that the environment names."""
+    app = FastAPI(title="Shop", lifespan=None if shop else bootstrapped)
+    app.state.shop = shop
+    app.include_router(router)
+    app.add_exception_handler(ShopError, refuse)
+    app.add_exception_handler(RequestValidationError, refuse_input)
+    return app

@@ -1,0 +1,43 @@
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import KafkaException
+
+from {{ package_name }}.adapters import kafka
+from {{ package_name }}.adapters.kafka import KafkaBroker
+from {{ package_name }}.domain import Event
+
+from tests.fixtures.kafka import Observer
+
+
+class TestIntegrationKafkaProducers:
+    def test_published_event_is_on_the_broker(
+        self, kafka_adapter: KafkaBroker, kafka_observe: Callable[[str], Observer]
+    ) -> None:
+        event = Event("user_created", "user-123", {"user_id": "123"})
+
+        kafka_adapter.publish(event)
+
+        (message,) = kafka_observe(kafka_adapter.topic).wait_for(1)
+        assert message.key() == b"user-123"
+        assert Event.from_json(message.value() or b"") == event
+
+    def test_events_of_one_key_keep_their_order(
+        self, kafka_adapter: KafkaBroker, kafka_observe: Callable[[str], Observer]
+    ) -> None:
+        for number in range(20):
+            kafka_adapter.publish(Event("counted", "one-key", {"number": number}))
+
+        messages = kafka_observe(kafka_adapter.topic).wait_for(20)
+
+        numbers = [Event.from_json(message.value() or b"").data["number"] for message in messages]
+        assert numbers == list(range(20))
+
+    def test_publish_to_a_broker_that_is_away_is_an_error(
+        self, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 0.1)
+        config = {"bootstrap.servers": f"127.0.0.1:{unused_tcp_port}", "group.id": "test"}
+
+        with KafkaBroker(config) as broker, pytest.raises(KafkaException, match="no answer"):
+            broker.publish(Event("user_created", "user-123", {}))

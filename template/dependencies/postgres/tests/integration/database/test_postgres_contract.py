@@ -1,0 +1,85 @@
+"""What the fixtures of tests/fixtures/postgres.py promise."""
+
+import pytest
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import NullPool
+
+from tests.fixtures.postgres import Databases
+
+CREATE = "CREATE TABLE contract_notes (id serial PRIMARY KEY, note text NOT NULL)"
+
+
+class TestIntegrationPostgresContract:
+    def test_server_is_ready(self, postgres_engine: Engine) -> None:
+        with postgres_engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+
+    def test_database_is_named_after_a_test(self, postgres_engine: Engine) -> None:
+        assert "test" in (postgres_engine.url.database or "")
+
+    def test_session_survives_commit_and_rollback(self, postgres_session: Session) -> None:
+        postgres_session.execute(text(CREATE))
+        postgres_session.execute(text("INSERT INTO contract_notes (note) VALUES ('kept')"))
+        postgres_session.commit()
+        postgres_session.execute(text("INSERT INTO contract_notes (note) VALUES ('dropped')"))
+        postgres_session.rollback()
+
+        notes = postgres_session.scalars(text("SELECT note FROM contract_notes")).all()
+        assert notes == ["kept"]
+
+    def test_session_of_another_test_left_nothing(
+        self, postgres_engine: Engine, postgres_session: Session
+    ) -> None:
+        assert not inspect(postgres_session.connection()).has_table("contract_notes")
+        assert not inspect(postgres_engine).has_table("contract_notes")
+
+    def test_uncommitted_work_is_invisible_to_others(
+        self, postgres_session: Session, postgres_engine: Engine
+    ) -> None:
+        postgres_session.execute(text(CREATE))
+        postgres_session.commit()
+
+        assert not inspect(postgres_engine).has_table("contract_notes")
+
+    def test_committed_rows_are_visible_to_others(
+        self, postgres_committed: sessionmaker[Session]
+    ) -> None:
+        with postgres_committed() as first, postgres_committed() as second:
+            first.execute(text("SELECT pg_backend_pid()"))
+            pids = {each.scalar(text("SELECT pg_backend_pid()")) for each in (first, second)}
+
+        assert len(pids) == 2
+
+    def test_private_database_takes_ddl_and_others_do_not_see_it(
+        self, postgres_database: str, postgres_engine: Engine
+    ) -> None:
+        engine = create_engine(postgres_database, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text(CREATE))
+
+        assert inspect(engine).has_table("contract_notes")
+        assert not inspect(postgres_engine).has_table("contract_notes")
+
+    def test_private_database_can_be_dropped(self, postgres_databases: Databases) -> None:
+        url = postgres_databases.clone()
+        create_engine(url, poolclass=NullPool).connect().close()
+
+        postgres_databases.drop(url)
+
+        with pytest.raises(OperationalError, match="does not exist"):
+            create_engine(url, poolclass=NullPool).connect()
+
+    @pytest.mark.asyncio(loop_scope="session")
+    async def test_async_session_works_like_the_other(
+        self, postgres_async_session: AsyncSession, postgres_engine: Engine
+    ) -> None:
+        await postgres_async_session.execute(text(CREATE))
+        await postgres_async_session.commit()
+        await postgres_async_session.rollback()
+
+        count = await postgres_async_session.scalar(text("SELECT count(*) FROM contract_notes"))
+        assert count == 0
+        assert not inspect(postgres_engine).has_table("contract_notes")

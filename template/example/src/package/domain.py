@@ -1,0 +1,109 @@
+"""The shop's own words: users, items, orders and what happened to them. No I/O."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+
+class Role(StrEnum):
+    CUSTOMER = "customer"
+    ADMIN = "admin"
+
+
+class OrderStatus(StrEnum):
+    PENDING = "pending"
+    PAID = "paid"
+    CANCELLED = "cancelled"
+
+
+class ShopError(Exception):
+    """Something that the shop refuses to do."""
+
+
+class EmailTaken(ShopError):
+    """Another user has registered with this e-mail address."""
+
+
+class InvalidCredentials(ShopError):
+    """E-mail address, password or token is wrong; which one is not told."""
+
+
+class OutOfStock(ShopError):
+    """Fewer items are left than were asked for."""
+
+
+class NotFound(ShopError):
+    """There is no such user, item or order."""
+
+
+class InvalidOrder(ShopError):
+    """The order cannot be placed or cannot change to that status."""
+
+
+@dataclass
+class User:
+    email: str
+    name: str
+    password_hash: str
+    role: Role = Role.CUSTOMER
+    is_verified: bool = False
+    is_active: bool = True
+    id: UUID = field(default_factory=uuid4)
+
+
+@dataclass
+class Item:
+    sku: str
+    name: str
+    price: Decimal
+    quantity: int
+
+
+@dataclass
+class Order:
+    user_id: UUID
+    sku: str
+    quantity: int
+    total_amount: Decimal
+    status: OrderStatus = OrderStatus.PENDING
+    id: UUID = field(default_factory=uuid4)
+
+    def pay(self) -> None:
+        self._leave_pending(OrderStatus.PAID)
+
+    def cancel(self) -> None:
+        self._leave_pending(OrderStatus.CANCELLED)
+
+    def _leave_pending(self, status: OrderStatus) -> None:
+        if self.status is not OrderStatus.PENDING:
+            raise InvalidOrder(f"order {self.id} is {self.status}, so it cannot become {status}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, for whoever wants to know. Events of one key keep their order."""
+
+    type: str
+    key: str
+    data: dict[str, Any]
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Event":
+        """The event in a message.
+
+        Raises:
+            ValueError: the message is not an event.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(type=fields["type"], key=fields["key"], data=fields["data"], id=fields["id"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an event: {text!r}") from error

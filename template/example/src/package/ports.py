@@ -1,0 +1,88 @@
+"""What the shop needs from the outside. Each adapter implements one of these."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+from uuid import UUID
+
+from .domain import Event, Item, Order, User
+
+
+class UserRepository(Protocol):
+    def add(self, user: User) -> None:
+        """Raises EmailTaken if another user has the same e-mail address."""
+
+    def get(self, user_id: UUID) -> User:
+        """Raises NotFound."""
+
+    def find_by_email(self, email: str) -> User | None: ...
+
+    def save(self, user: User) -> None: ...
+
+
+class ItemRepository(Protocol):
+    def add(self, item: Item) -> None: ...
+
+    def get(self, sku: str) -> Item:
+        """Raises NotFound."""
+
+    def take(self, sku: str, quantity: int) -> Item:
+        """Reduce the stock, safely while others do the same; the item as it is afterwards.
+
+        Raises:
+            OutOfStock: fewer are left; nothing is taken.
+            NotFound: there is no such item.
+        """
+
+    def put_back(self, sku: str, quantity: int) -> None: ...
+
+
+class OrderRepository(Protocol):
+    def add(self, order: Order) -> None: ...
+
+    def get(self, order_id: UUID) -> Order:
+        """Raises NotFound."""
+
+    def save(self, order: Order) -> None: ...
+
+
+class UnitOfWork(Protocol):
+    @property
+    def users(self) -> UserRepository: ...
+
+    @property
+    def items(self) -> ItemRepository: ...
+
+    @property
+    def orders(self) -> OrderRepository: ...
+
+
+class Database(Protocol):
+    def begin(self) -> AbstractContextManager[UnitOfWork]:
+        """A unit of work: all of it is kept at the end of the block, nothing if the block raises."""
+
+
+class Cache(Protocol):
+    def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        """Keep a JSON value, for `ttl` seconds if given."""
+
+    def get(self, key: str) -> Any | None: ...
+
+    def pop(self, key: str) -> Any | None:
+        """The value, which only one caller gets."""
+
+    def invalidate_pattern(self, pattern: str) -> None:
+        """Forget all keys that match a pattern such as `user:1:*`."""
+
+
+class Broker(Protocol):
+    def publish(self, event: Event) -> None:
+        """Return once the broker has the event."""
+
+    def process_next(self, handle: Callable[[Event], None], timeout: float) -> bool:
+        """Hand the next event to `handle`; False if none came within `timeout` seconds.
+
+        An event counts as processed when `handle` returns. One that `handle` rejects with
+        a ShopError, or that cannot be read, goes to the dead letters. After any other error
+        the event comes again.
+        """

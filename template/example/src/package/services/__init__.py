@@ -1,0 +1,1 @@
+"""What the shop does, whatever it runs on."""

@@ -1,0 +1,16 @@
+"""Real servers for the tests: chosen, started once for a run, shared and removed.
+
+Read in this order:
+
+dependency.py    what the testbed knows about a dependency; one module each in dependencies/
+ladder.py        which way a dependency is provided: address, running, containers, embedded
+run.py           the folder that all processes of one pytest run share
+keeper.py        the process that starts the servers of a run and ends them
+processes.py     embedded servers: programs started as plain processes
+engine.py        containers: docker-compose.test.yml through the container engine
+cleanup.py       what is removed after a run, and after a run that was killed
+latch.py         nothing is emptied unless this run started it or its name says "test"
+plugin.py        the pytest hooks that tie these together
+
+`copier update` keeps this folder current: put your own fixtures in tests/fixtures/.
+"""

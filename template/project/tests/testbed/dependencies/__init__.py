@@ -1,0 +1,1 @@
+"""One module for each dependency: how it is addressed, checked and started."""

@@ -1,0 +1,140 @@
+"""The keeper: the process that starts the servers of a run, in the background, and ends them.
+
+It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
+files named `<dependency>.want` in the run's folder, with the rung in them.
+
+Usage: python -m tests.testbed.keeper FOLDER TIMEOUT
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from . import engine
+from .cleanup import tear_down
+from .dependency import Dependency, known
+from .processes import Launcher, ServerFailed, free_port
+from .run import Run, Server, is_free
+
+RETRIES = 2
+
+Result = TypeVar("Result")
+Start = Callable[[list[Dependency]], None]
+
+
+class Keeper:
+    def __init__(self, run: Run, root: Path, timeout: float) -> None:
+        self.run = run
+        self.root = root
+        self.timeout = timeout
+        self.project = f"{engine.RUN_PREFIX}{run.id}"
+        self._pool = ThreadPoolExecutor(thread_name_prefix="start")
+        self._jobs: list[Future[None]] = []
+        self._over = threading.Event()
+
+    def serve(self) -> None:
+        """Answer requests until the last process of the run is gone, then remove everything."""
+        while not is_free(self.run.lock):
+            self._start(self._requests())
+            time.sleep(0.02)
+        self._abandon_jobs()
+        tear_down(self.run)
+
+    def _requests(self) -> dict[str, list[Dependency]]:
+        wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
+        for request in self.run.folder.glob("*.want"):
+            wanted[request.read_text()].append(known()[request.stem])
+            request.unlink()
+        return wanted
+
+    def _start(self, wanted: dict[str, list[Dependency]]) -> None:
+        """Start all at once: the containers together, each program in a thread of its own."""
+        for dependency in wanted["embedded"]:
+            self._submit(self._embedded, [dependency])
+        if wanted["containers"]:
+            self._submit(self._containers, wanted["containers"])
+
+    def _submit(self, start: Start, dependencies: list[Dependency]) -> None:
+        job = self._pool.submit(start, dependencies)
+        self._jobs.append(job)
+        job.add_done_callback(lambda job: self._report(job.exception(), dependencies))
+
+    def _abandon_jobs(self) -> None:
+        """End starts that are still under way, so that none of them adds a server later."""
+        self._over.set()
+        if not all(job.done() for job in self._jobs):
+            for child in psutil.Process().children():
+                child.terminate()
+        self._pool.shutdown()
+
+    def _embedded(self, dependencies: list[Dependency]) -> None:
+        (dependency,) = dependencies
+        begun = time.monotonic()
+        url = retry_on_taken_port(lambda: self._launch(dependency))
+        seconds = time.monotonic() - begun
+        self.run.publish(Server(dependency.name, "embedded", url, seconds=seconds))
+
+    def _launch(self, dependency: Dependency) -> str:
+        launcher = Launcher(dependency.name, self.run.folder, free_port())
+
+        def check() -> None:
+            if self._over.is_set():
+                raise ServerFailed("the run ended first")
+            dependency.check_embedded(launcher)
+
+        dependency.launch(launcher)
+        launcher.wait(check, self.timeout)
+        return dependency.url(launcher.port)
+
+    def _containers(self, dependencies: list[Dependency]) -> None:
+        begun = time.monotonic()
+        (self.run.folder / f"{self.project}.project").touch()
+        ports = retry_on_taken_port(lambda: self._compose_up(dependencies))
+        seconds = time.monotonic() - begun
+        for dependency in dependencies:
+            url = dependency.url(ports[dependency.service])
+            self.run.publish(
+                Server(dependency.name, "containers", url, project=self.project, seconds=seconds)
+            )
+
+    def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
+        # 0 lets the engine choose; a port that has to be known inside is chosen here.
+        ports = {
+            each.port_variable: 0 if each.container_port else free_port() for each in dependencies
+        }
+        services = [each.service for each in dependencies]
+        return engine.start(self.root, self.project, services, ports)
+
+    def _report(self, error: BaseException | None, dependencies: list[Dependency]) -> None:
+        """Tell the tests that wait for a server why it does not come."""
+        if error is None:
+            return
+        reason = error if isinstance(error, ServerFailed) else f"{type(error).__name__}: {error}"
+        for each in dependencies:
+            message = f"{each.name}: {each.label} did not come up: {reason}"
+            self.run.publish(Server(each.name, "", error=message))
+
+
+def retry_on_taken_port(start: Callable[[], Result]) -> Result:
+    """Start again if another program took the port between the look-up and the start."""
+    for _ in range(RETRIES):
+        try:
+            return start()
+        except ServerFailed as error:
+            if not engine.PORT_TAKEN.search(str(error)):
+                raise
+    return start()
+
+
+def main(folder: str, timeout: str) -> None:
+    Keeper(Run(Path(folder)), Path.cwd(), float(timeout)).serve()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,20 @@
+"""The latch: nothing is emptied or dropped unless this run started it or its name says "test"."""
+
+from urllib.parse import urlsplit
+
+from .dependency import Dependency
+
+
+def refusal(dependency: Dependency, url: str) -> str | None:
+    """Why the tests may not use the server at `url`, None where they may."""
+    if any("test" in name.lower() for name in dependency.names(url)):
+        return None
+    return (
+        f"{dependency.name}: {dependency.address_variable} is {_without_password(url)}, and nothing in that name says "
+        f"`test`. The tests empty what they use: name a database, user or host made for them."
+    )
+
+
+def _without_password(url: str) -> str:
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url

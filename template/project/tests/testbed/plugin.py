@@ -1,0 +1,197 @@
+"""The pytest hooks of the testbed: options, header, markers, start, logs and end."""
+
+import os
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from . import engine
+from .cleanup import sweep
+from .dependency import known
+from .ladder import MODES, Rung, Unavailable
+from .run import Run
+from .testbed import Testbed
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+LAYERS = ("unit", "integration", "e2e")
+
+_testbed = pytest.StashKey[Testbed]()
+_swept = pytest.StashKey[list[str]]()
+_log_start = pytest.StashKey[tuple[str, dict[str, int]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("testbed", "servers for integration tests")
+    group.addoption(
+        "--services",
+        choices=MODES,
+        default="auto",
+        help="how servers are provided: the first way that works (auto), or only the one named",
+    )
+    group.addoption(
+        "--services-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a server may take until it answers (default: 60)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for layer in LAYERS:
+        config.addinivalue_line("markers", f"{layer}: tests in tests/{layer}")
+    config.addinivalue_line("markers", "slow: tests that take long")
+    for name, dependency in known().items():
+        config.addinivalue_line(
+            "markers", f"{name}: tests that use {dependency.label}; set by their fixtures"
+        )
+    for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
+        config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
+
+
+def testbed_of(config: pytest.Config) -> Testbed:
+    """The testbed of this process; made, and the run with it, when first asked for."""
+    if _testbed not in config.stash:
+        run = _run_of(config)
+        mode = config.getoption("--services", "auto")
+        timeout = config.getoption("--services-timeout", 60.0)
+        config.stash[_testbed] = Testbed(run, ROOT, mode, timeout)
+    return config.stash[_testbed]
+
+
+def _run_of(config: pytest.Config) -> Run:
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    if workerinput is None:
+        config.stash[_swept] = sweep(ROOT)
+        return Run.create(ROOT)
+    if folder := workerinput.get("testbed_run"):
+        run = Run(Path(folder))
+        run.join()
+        return run
+    return Run.shared(ROOT, os.environ["PYTEST_XDIST_TESTRUNUID"])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: pytest.Item) -> None:
+    """Tell an xdist worker which run it belongs to."""
+    node.workerinput["testbed_run"] = str(testbed_of(node.config).run.folder)  # type: ignore[attr-defined]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if config.option.markexpr == "unit" or not known():
+        return []
+    testbed = testbed_of(config)
+    lines = [f"testbed: {line}" for line in config.stash.get(_swept, [])]
+    for name, rung in testbed.rungs.items():
+        what = f"{rung.how} ({rung.detail})" if isinstance(rung, Rung) else "not available"
+        lines.append(f"{name}: {what}")
+    return lines
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    for item in items:
+        if (
+            item.path.is_relative_to(TESTS)
+            and (layer := item.path.relative_to(TESTS).parts[0]) in LAYERS
+        ):
+            item.add_marker(layer)
+        for name in _needs(item):
+            item.add_marker(name)
+    yield
+    # Tests without a server run while the servers start.
+    items.sort(key=lambda item: bool(_needs(item)))
+
+
+def _needs(item: pytest.Item) -> list[str]:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return [name for name in known() if f"{name}_server" in fixtures]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what the selected tests need, and nothing else."""
+    needed = {name for item in session.items for name in _needs(item)}
+    if not needed or session.config.option.collectonly:
+        return
+    testbed = testbed_of(session.config)
+    if "testbed_run" not in getattr(session.config, "workerinput", {"testbed_run": ""}):
+        # No controller cleans up after this worker, so the keeper does in any case.
+        testbed.start_keeper()
+    try:
+        testbed.start(sorted(needed))
+    except Unavailable as reason:
+        if hasattr(session.config, "workerinput"):
+            # The controller reads it and stops the run: an exit from here would look like a crash.
+            (testbed.run.folder / "unavailable").write_text(str(reason))
+        else:
+            pytest.exit(str(reason), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: pytest.Item) -> None:
+    reason = testbed_of(node.config).run.folder / "unavailable"
+    if reason.exists():
+        pytest.exit(reason.read_text(), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _testbed not in config.stash:
+        return
+    if hasattr(config, "workerinput"):
+        config.stash[_testbed].run.leave()
+    else:
+        config.stash[_testbed].close()
+
+
+@pytest.fixture(scope="session")
+def testbed(pytestconfig: pytest.Config) -> Iterator[Testbed]:
+    """The servers of this run: `testbed.server("<name>")` waits until one is ready."""
+    yield testbed_of(pytestconfig)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if names := _needs(item):
+        folder = testbed_of(item.config).run.folder
+        sizes = {
+            name: path.stat().st_size for name in names if (path := folder / f"{name}.log").exists()
+        }
+        item.stash[_log_start] = (datetime.now(UTC).isoformat(), sizes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, below a failed test, its random seed and what the servers logged while it ran."""
+    report = yield
+    if call.excinfo and call.excinfo.errisinstance(Unavailable):
+        # The message says it all, and every other test that needs this server would say it again.
+        report.longrepr = str(call.excinfo.value)
+        item.session.shouldstop = report.longrepr.splitlines()[0]
+    seed = item.config.getoption("randomly_seed", None)
+    if report.failed and seed is not None:
+        report.sections.append(("random seed", f"the same again: --randomly-seed={seed}"))
+    if report.failed and _log_start in item.stash:
+        since, sizes = item.stash[_log_start]
+        for name in _needs(item):
+            if text := _log(testbed_of(item.config), name, since, sizes.get(name, 0)):
+                report.sections.append((f"{name} server log", text))
+    return report
+
+
+def _log(testbed: Testbed, name: str, since: str, offset: int) -> str:
+    server = testbed.run.find(name)
+    if server is None or server.error:
+        return ""
+    if server.project:
+        return engine.log(server.project, known()[name].service, "--since", since)
+    file = testbed.run.folder / f"{name}.log"
+    if not file.exists():
+        return ""
+    with file.open("rb") as log:
+        log.seek(offset)
+        return log.read().decode(errors="replace")

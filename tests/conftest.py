@@ -1,0 +1,149 @@
+"""Renders services for the meta-tests, each into a folder of its own, without trust."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+
+from .service import Service
+from .variants import TEMPLATE, variant_id, variants
+
+VERSION = "v1.0.0"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all xdist workers of this run."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
+def template(shared_folder: Path) -> Path:
+    """The template as it is in the work tree, as a clean git repository with a tag."""
+    target = shared_folder / "template"
+    with exclusive(shared_folder / "template.lock"):
+        if not target.exists():
+            make_release(target, VERSION)
+    return target
+
+
+def make_release(target: Path, version: str) -> None:
+    """Copy the work tree to a git repository of its own and tag it."""
+    listed = git(TEMPLATE, "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in listed.splitlines():
+        if (TEMPLATE / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TEMPLATE / name, target / name)
+    git(target, "init", "--quiet", "--initial-branch", "main")
+    release(target, version)
+
+
+def release(target: Path, version: str) -> None:
+    """Commit all changes of a repository and tag them."""
+    commit(target, version)
+    git(target, "tag", version)
+
+
+def commit(repository: Path, message: str) -> None:
+    git(repository, "add", "--all")
+    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+    git(repository, *identity, "commit", "--quiet", "--allow-empty", "--message", message)
+
+
+def git(repository: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(repository), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class exclusive:
+    """A block that one process at a time may be in."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+Render = Callable[..., Service]
+Installed = Callable[[tuple[str, ...]], Service]
+
+
+@pytest.fixture(scope="session")
+def render(template: Path) -> Render:
+    """Function that renders the template into a folder, with the given answers."""
+
+    def render(path: Path, **answers: Any) -> Service:
+        copier.run_copy(str(template), path, data=answers, defaults=True, quiet=True)
+        return Service(path)
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def installed(render: Render, shared_folder: Path) -> Installed:
+    """Function that returns a service of a variant, rendered and installed once for the run.
+
+    Tests share it: they run its tests and leave its files alone.
+    """
+
+    def installed(variant: tuple[str, ...]) -> Service:
+        path = shared_folder / "services" / variant_id(variant) / "shop"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(path.parent / "lock"):
+            if not (path.parent / "ready").exists():
+                render(path, dependencies=list(variant)).install("dev")
+                (path.parent / "ready").touch()
+        return Service(path)
+
+    return installed
+
+
+@pytest.fixture
+def checkout(render: Render, installed: Installed, tmp_path: Path) -> Callable[[str], Service]:
+    """Function that returns a service of the full variant which the test may change.
+
+    It shares an environment with others; its own code comes first on the path.
+    """
+
+    def checkout(name: str) -> Service:
+        everything = variants()[-1]
+        service = render(tmp_path / name / "shop", dependencies=list(everything))
+        (service.path / ".venv").symlink_to(installed(everything).path / ".venv")
+        return service
+
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A container engine with Compose and with the images that the services use."""
+    done = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    reason = ""
+    if done.returncode:
+        reason = "no container engine answers: " + (done.stderr.strip().splitlines() or ["?"])[-1]
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[Callable[[Service], None]]:
+    """Function that names a service which has to leave nothing behind by the end of the test."""
+    watched: list[Service] = []
+    yield watched.append
+    for service in watched:
+        assert service.leftovers() == []

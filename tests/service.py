@@ -1,0 +1,109 @@
+"""A rendered service, and what a developer does with it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+CONSTRAINTS = Path(__file__).with_name("constraints.txt")
+OURS = re.compile(
+    r"^(PYTEST|COV|VIRTUAL_ENV|PYTHONPATH|TEST_|DATABASE_URL|REDIS_URL|KAFKA_|COMPOSE_)"
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and all that it printed."""
+
+    code: int
+    output: str
+
+    def count(self, word: str) -> int:
+        """How many tests pytest's last line gives that word: passed, failed, skipped …"""
+        found = re.findall(rf"(\d+) {word}", self.output.splitlines()[-1] if self.output else "")
+        return int(found[0]) if found else 0
+
+    @property
+    def all_passed(self) -> bool:
+        bad = ("failed", "error", "errors", "skipped", "xfailed", "warnings", "warning")
+        return self.code == 0 and self.count("passed") > 0 and not any(map(self.count, bad))
+
+
+@dataclass
+class Service:
+    """A service that was rendered into `path`, with an environment of its own."""
+
+    path: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def python(self) -> Path:
+        return self.path / ".venv" / "bin" / "python"
+
+    def install(self, *groups: str, constraints: Path | None = CONSTRAINTS) -> None:
+        """Install the service into an empty environment, from its own pyproject.toml."""
+        uv = [sys.executable, "-m", "uv"]
+        self._must([*uv, "venv", "--quiet", "--python", sys.executable, str(self.path / ".venv")])
+        options = [option for group in groups for option in ("--group", group)]
+        if constraints:
+            options += ["--constraint", str(constraints)]
+        python = ["--python", str(self.python)]
+        self._must([*uv, "pip", "install", "--quiet", *python, *options, "--editable", "."])
+
+    def run(
+        self, *command: str, env: Mapping[str, str] | None = None, timeout: float = 300
+    ) -> Outcome:
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.clean_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout)
+
+    def pytest(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 300
+    ) -> Outcome:
+        return self.run(*self.pytest_command(*arguments), env=env, timeout=timeout)
+
+    def pytest_command(self, *arguments: str) -> list[str]:
+        return [str(self.python), "-m", "pytest", *arguments]
+
+    def clean_environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of a developer: nothing of the meta-tests' own run."""
+        outside = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+        return {**outside, **self.environment, **(env or {})}
+
+    def leftovers(self) -> list[str]:
+        """What a run of this service's tests left behind: processes, folders, containers."""
+        folders = self._run_folders()
+        found = [f"folder {path}" for path in folders]
+        ours = [str(path) for path in (self.path, *folders)]
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words = " ".join([*(process.info["cmdline"] or []), process.info["cwd"] or ""])
+            if any(path in words for path in ours):
+                found.append(f"process {process.pid}: {words}")
+        label = f"label=com.docker.compose.project.working_dir={self.path}"
+        listing = self.run("docker", "ps", "--all", "--filter", label, "--format", "{{.Names}}")
+        if listing.code == 0:
+            found += [f"container {name}" for name in listing.output.split()]
+        return found
+
+    def _run_folders(self) -> list[Path]:
+        code = "from tests.testbed.plugin import ROOT; from tests.testbed.run import runs_of; "
+        code += "print(*(run.folder for run in runs_of(ROOT)), sep='\\n')"
+        return [Path(line) for line in self.run(str(self.python), "-c", code).output.split()]
+
+    def _must(self, command: list[str]) -> None:
+        done = self.run(*command)
+        assert done.code == 0, done.output

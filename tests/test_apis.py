@@ -1,0 +1,188 @@
+"""Each API alone, both and none: complete, clean and green, with a database and without one."""
+
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import Render, exclusive
+from .service import Service
+from .test_bad_input import copy
+from .variants import TEMPLATE, variant_id
+
+FOLDERS = TEMPLATE / "template" / "apis"
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """The api.yml of every folder by its name."""
+    found = [yaml.safe_load(path.read_text()) for path in sorted(FOLDERS.glob("*/api.yml"))]
+    return {each["name"]: each for each in found}
+
+
+def choices() -> list[tuple[str, ...]]:
+    return [chosen for count in range(len(known()) + 1) for chosen in combinations(known(), count)]
+
+
+@pytest.fixture(params=choices(), ids=variant_id)
+def apis(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    found: tuple[str, ...] = request.param
+    return found
+
+
+@pytest.fixture(params=[(), ("postgres",)], ids=["none", "postgres"])
+def service(
+    request: pytest.FixtureRequest, apis: tuple[str, ...], render: Render, shared_folder: Path
+) -> Service:
+    """A service with these APIs, rendered and installed once for the run."""
+    name = f"{variant_id(apis)}-{variant_id(request.param)}"
+    path = shared_folder / "apis" / name / "shop"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.parent / "lock"):
+        if not (path.parent / "ready").exists():
+            render(path, apis=list(apis), dependencies=list(request.param)).install("dev")
+            (path.parent / "ready").touch()
+    return Service(path)
+
+
+def assert_clean(service: Service, python: Path | None = None) -> None:
+    for command in (
+        ["ruff", "format", "--diff", "--no-cache", "."],
+        ["ruff", "check", "--no-cache", "."],
+        ["mypy", "--python-executable", str(python or service.python)],
+    ):
+        done = service.run(sys.executable, "-m", *command)
+        assert done.code == 0, done.output
+
+
+def test_rendered_files_are_those_of_the_answers(service: Service, apis: tuple[str, ...]) -> None:
+    for name, facts in known().items():
+        for path in facts["files"] + facts["example_files"]:
+            path = path.replace("src/package/", "src/shop/")
+            assert (service.path / path).exists() == (name in apis), path
+        for path in facts.get("asgi_files", []):
+            assert not (service.path / path).exists()
+    assert (service.path / "tests" / "integration" / "api").exists() == bool(apis)
+
+
+def test_formatter_linter_and_type_checker_find_nothing(service: Service) -> None:
+    assert_clean(service)
+
+
+def test_suite_passes_embedded(service: Service) -> None:
+    done = service.pytest("-m", "", "--services", "embedded")
+
+    assert done.all_passed, done.output
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("apis", [tuple(known())], ids=variant_id, indirect=True)
+@pytest.mark.parametrize("service", [("postgres",)], ids=variant_id, indirect=True)
+def test_suite_passes_in_containers(service: Service, engine: None) -> None:
+    done = service.pytest("-m", "", "--services", "containers")
+
+    assert done.all_passed, done.output
+
+
+def test_longest_package_name_leaves_the_formatter_nothing_to_do(
+    render: Render, tmp_path: Path
+) -> None:
+    service = render(tmp_path / "shop", package_name="p" * 40, apis=list(known()), dependencies=[])
+
+    for command in (["format", "--diff"], ["check"]):
+        done = service.run(sys.executable, "-m", "ruff", *command, "--no-cache", ".")
+        assert done.code == 0, done.output
+
+
+@pytest.mark.parametrize("apis", [("grpc",)], ids=variant_id, indirect=True)
+@pytest.mark.parametrize("service", [()], ids=variant_id, indirect=True)
+def test_generated_code_is_what_the_documented_command_makes(service: Service) -> None:
+    generated = service.path / "src" / "shop" / "generated"
+    before = {path.name: path.read_text() for path in generated.glob("user_pb2*")}
+
+    done = service.run(str(service.python), "proto/generate.py")
+
+    assert done.code == 0, done.output
+    assert len(before) == 3
+    assert {path.name: path.read_text() for path in generated.glob("user_pb2*")} == before
+
+
+APP = """
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    print("the app started")
+    yield
+
+
+app = Starlette(lifespan=lifespan)
+"""
+
+
+def test_own_app_is_served_to_the_tests(render: Render, tmp_path: Path) -> None:
+    service = render(
+        tmp_path / "shop",
+        example=False,
+        apis=list(known()),
+        asgi_app="shop.main:app",
+        dependencies=[],
+    )
+    (service.path / "src" / "shop" / "main.py").write_text(APP.lstrip())
+    service.install("dev")
+
+    assert_clean(service)
+    done = service.pytest("-m", "", "-s")
+
+    assert done.all_passed, done.output
+    assert done.output.count("the app started") == 2
+
+
+def test_unknown_app_leaves_a_hint_and_no_test(render: Render, tmp_path: Path) -> None:
+    service = render(tmp_path / "shop", example=False, dependencies=[])
+
+    assert "let `asgi_app` return" in (service.path / "tests/fixtures/rest.py").read_text()
+    assert not (service.path / "tests/integration/api").exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (["-d", "apis=[rest, soap]"], "there is no api soap: choose from grpc, rest"),
+        (["-d", "apis=rest"], "apis is a list: write -d 'apis=[grpc, rest]'"),
+        (
+            ["-d", "example=no", "-d", "asgi_app=app.main"],
+            "type module:object such as app.main:app, or nothing",
+        ),
+        (["-d", "package_name=grpc"], "grpc is taken by something that the project uses"),
+        (["-d", "package_name=pydantic"], "pydantic is taken by something that the project uses"),
+    ],
+)
+def test_wrong_answer_is_one_line_and_renders_nothing(
+    template: Path, tmp_path: Path, answers: list[str], message: str
+) -> None:
+    done = copy(template, tmp_path / "shop", *answers)
+
+    assert done.code != 0
+    assert message in done.output
+    assert len(done.output.strip().splitlines()) == 1, done.output
+    assert not (tmp_path / "shop").exists()
+
+
+def test_shared_files_name_no_api() -> None:
+    listed = subprocess.run(
+        ["git", "-C", str(TEMPLATE), "ls-files", "copier.yml", "hooks", "template/project"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        words = (TEMPLATE / name).read_text().lower().replace(".", " ").split()
+        assert "grpc" not in words and "fastapi" not in words, name

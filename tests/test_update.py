@@ -1,0 +1,297 @@
+"""Updates: the answers change, the template changes, and what the user wrote stays."""
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+
+from .conftest import Installed, commit, git, make_release, release
+from .service import Service
+from .variants import FOLDERS, dependencies, variants
+
+ALL = variants()[-1]
+EXAMPLE_FILE = "src/shop/services/users.py"
+
+OWN_FILES = {
+    "tests/fixtures/mine.py": """\
+import pytest
+
+
+@pytest.fixture
+def mine() -> str:
+    return "mine"
+""",
+    "tests/integration/database/test_mine.py": """\
+def test_mine(mine: str) -> None:
+    assert mine == "mine"
+""",
+}
+OWN_SERVICE = """\
+  mine:
+    image: registry.example.com/mine:1
+"""
+
+Committed = Callable[..., Service]
+
+
+@pytest.fixture
+def committed(template: Path, tmp_path: Path) -> Committed:
+    """Function that renders a service and commits it to a git repository of its own."""
+
+    def committed(*variant: str, source: Path = template) -> Service:
+        path = tmp_path / "shop"
+        data = {"dependencies": list(variant)}
+        copier.run_copy(str(source), path, data=data, defaults=True, quiet=True)
+        git(path, "init", "--quiet", "--initial-branch", "main")
+        commit(path, "rendered")
+        return Service(path)
+
+    return committed
+
+
+@pytest.fixture
+def own_template(tmp_path: Path) -> Path:
+    """The template as a repository that the test may release anew."""
+    target = tmp_path / "template"
+    make_release(target, "v1.0.0")
+    return target
+
+
+def update(service: Service, **answers: Any) -> None:
+    copier.run_update(service.path, data=answers, defaults=True, overwrite=True, quiet=True)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {path}"
+    path.write_text(text.replace(old, new))
+
+
+def without(name: str) -> tuple[str, ...]:
+    return tuple(each for each in ALL if each != name)
+
+
+def edit(service: Service, kept: str) -> None:
+    """Do what users do to every file that they share with the template, and commit it.
+
+    Args:
+        kept: the dependency whose image and port the user changes.
+    """
+    root = service.path
+    for name, text in OWN_FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+    compose = root / "docker-compose.test.yml"
+    fragment = (FOLDERS / kept / "compose.yml").read_text()
+    image = re.findall(r"\$\{\w+_IMAGE:-", fragment)[0]
+    port = re.findall(r"127.0.0.1:(\$\{\w+_PORT:-)", fragment)[0]
+    text = re.sub(rf"{re.escape(image)}[^}}]+", f"{image}example.com/kept:1", compose.read_text())
+    text = re.sub(rf"(127.0.0.1:){re.escape(port)}\d+", rf"\1{port}7777", text)
+    compose.write_text(text + OWN_SERVICE)
+
+    project = root / "pyproject.toml"
+    sentinels = re.findall(
+        r"^    # Your own .* below this line\.$", project.read_text(), re.MULTILINE
+    )
+    assert len(sentinels) == 3
+    for number, line in enumerate(sentinels):
+        replace(project, line, f'    "before-{number}",\n{line}\n    "after-{number}",')
+    replace(project, '    "--tb=short",\n', '    "--tb=short",\n    "--durations=3",\n')
+    slow = re.findall(r'^    "slow: .*\n', project.read_text(), re.MULTILINE)[0]
+    replace(project, slow, f'{slow}    "mine: tests of mine",\n')
+
+    readme = root / "README.md"
+    readme.write_text(f"My first line.\n\n{readme.read_text()}\nMy last line.\n")
+    for name, line in ((".gitignore", "mine/\n"), (EXAMPLE_FILE, "\n\nMINE = 1\n")):
+        (root / name).write_text((root / name).read_text() + line)
+    commit(root, "edited")
+
+
+def own_lines(service: Service) -> list[tuple[str, str]]:
+    """The lines that the last commit added, each with its file."""
+    found = []
+    name = ""
+    for line in git(service.path, "show", "--format=", "--unified=0").splitlines():
+        if line.startswith("+++ b/"):
+            name = line.removeprefix("+++ b/")
+        elif line.startswith("+"):
+            found.append((name, line[1:]))
+    return found
+
+
+def assert_merged(service: Service, own: list[tuple[str, str]]) -> None:
+    """Nothing conflicts, in any of the ways in which Copier could show it, and nothing is lost."""
+    assert git(service.path, "diff", "--name-only", "--diff-filter=U") == ""
+    for name in git(service.path, "ls-files", "--cached", "--others").splitlines():
+        path = service.path / name
+        if path.exists():
+            assert path.suffix not in (".rej", ".orig"), name
+            assert not re.search(r"^(<{7} |>{7} |={7}$)", path.read_text(), re.MULTILINE), name
+    for name, line in own:
+        assert line in (service.path / name).read_text().splitlines(), (name, line)
+
+
+def assert_rendered_for(service: Service, variant: tuple[str, ...]) -> None:
+    """The service has the files, compose services and answers of the variant, and no others."""
+    for name, facts in dependencies().items():
+        for path in facts["files"] + facts["example_files"]:
+            path = path.replace("src/package/", "src/shop/")
+            assert (service.path / path).exists() == (name in variant), path
+    compose = yaml.safe_load((service.path / "docker-compose.test.yml").read_text())
+    ours = {name for name in compose["services"] if name.startswith("test-")}
+    assert ours == {f"test-{name}" for name in variant}
+    answers = yaml.safe_load((service.path / ".copier-answers.yml").read_text())
+    assert answers["dependencies"] == list(variant)
+
+
+def assert_own_entries(service: Service) -> None:
+    """What the user added is where the tools look for it."""
+    project = tomllib.loads((service.path / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    lists = (project["project"]["dependencies"], groups["test"], groups["embedded"])
+    for number, requirements in enumerate(lists):
+        assert {f"before-{number}", f"after-{number}"} <= set(requirements)
+    assert "--durations=3" in project["tool"]["pytest"]["ini_options"]["addopts"]
+    assert "mine: tests of mine" in project["tool"]["pytest"]["ini_options"]["markers"]
+    compose = yaml.safe_load((service.path / "docker-compose.test.yml").read_text())
+    assert compose["services"]["mine"] == {"image": "registry.example.com/mine:1"}
+
+
+def assert_green(service: Service, environment: Service) -> None:
+    """All tests pass, the user's own among them."""
+    (service.path / ".venv").symlink_to(environment.path / ".venv")
+
+    done = service.pytest("-m", "", "--services", "embedded", "-v")
+
+    assert done.all_passed, done.output
+    assert re.search(r"test_mine\.py::test_mine.* PASSED", done.output)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_dependency_is_added(committed: Committed, installed: Installed, name: str) -> None:
+    service = committed(*without(name))
+    edit(service, kept=without(name)[0])
+    own = own_lines(service)
+
+    update(service, dependencies=list(ALL))
+
+    assert_merged(service, own)
+    assert_own_entries(service)
+    assert_rendered_for(service, ALL)
+    if name == ALL[0]:
+        assert_green(service, installed(ALL))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_dependency_is_dropped(committed: Committed, installed: Installed, name: str) -> None:
+    service = committed(*ALL)
+    edit(service, kept=without(name)[0])
+    own = own_lines(service)
+
+    update(service, dependencies=list(without(name)))
+
+    assert_merged(service, own)
+    assert_own_entries(service)
+    assert_rendered_for(service, without(name))
+    if name == ALL[0]:
+        assert_green(service, installed(without(name)))
+
+
+def test_unchanged_answers_on_the_same_release_change_nothing(committed: Committed) -> None:
+    service = committed(*ALL)
+    edit(service, kept=ALL[0])
+
+    update(service)
+
+    assert git(service.path, "status", "--porcelain") == ""
+
+
+def test_release_merges_with_own_edits_of_the_same_files(
+    committed: Committed, own_template: Path
+) -> None:
+    service = committed(*ALL, source=own_template)
+    edit(service, kept=ALL[0])
+    own = own_lines(service)
+    project = own_template / "template" / "project"
+    example = own_template / "template" / "example"
+    new = {
+        "docker-compose.test.yml": (project, "services:\n", "# Said in v1.1.0.\nservices:\n"),
+        "README.md": (project, "\n## Development", "\nSaid in v1.1.0.\n\n## Development"),
+        "pyproject.toml": (project, "[tool.ruff]", "# Said in v1.1.0.\n[tool.ruff]"),
+        ".gitignore": (project, "build/\n", "build/\n# Said in v1.1.0.\n"),
+        EXAMPLE_FILE: (example, "@dataclass", "# Said in v1.1.0.\n@dataclass"),
+    }
+    for name, (folder, old, text) in new.items():
+        path = folder / name.replace("src/shop", "src/package")
+        replace(path if path.exists() else path.with_name(f"{path.name}.jinja"), old, text)
+    release(own_template, "v1.1.0")
+
+    update(service)
+
+    assert_merged(service, own)
+    assert_own_entries(service)
+    for name in new:
+        assert "Said in v1.1.0." in (service.path / name).read_text(), name
+    answers = yaml.safe_load((service.path / ".copier-answers.yml").read_text())
+    assert answers["_commit"] == "v1.1.0"
+
+
+def test_deleted_file_of_the_example_stays_deleted(
+    committed: Committed, own_template: Path
+) -> None:
+    service = committed(*ALL, source=own_template)
+    deleted = service.path / EXAMPLE_FILE
+    deleted.unlink()
+    commit(service.path, "deleted")
+    source = own_template / "template/example/src/package/services/users.py"
+    source.write_text(source.read_text() + "# Said in v1.1.0.\n")
+    release(own_template, "v1.1.0")
+
+    update(service, dependencies=list(ALL[:1]))
+
+    assert_merged(service, [])
+    assert not deleted.exists()
+
+
+def test_edited_file_of_a_dropped_dependency_is_in_git_as_the_message_says(
+    committed: Committed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = committed(*ALL)
+    name = ALL[0]
+    fixtures = f"tests/fixtures/{name}.py"
+    edited = (service.path / fixtures).read_text() + "\nMINE = 1\n"
+    (service.path / fixtures).write_text(edited)
+    commit(service.path, "edited")
+    data = {"dependencies": list(without(name))}
+
+    copier.run_update(service.path, data=data, defaults=True, overwrite=True)
+
+    message = capsys.readouterr().err
+    assert not (service.path / fixtures).exists()
+    for command in ("git diff --name-only --diff-filter=U", "git diff --name-only --diff-filter=D"):
+        assert f"  {command}\n" in message
+    assert fixtures in git(service.path, "diff", "--name-only", "--diff-filter=D").splitlines()
+    git(service.path, "restore", fixtures)
+    assert (service.path / fixtures).read_text() == edited
+
+
+def test_conflict_is_listed_by_the_command_of_the_message(
+    committed: Committed, own_template: Path
+) -> None:
+    service = committed(*ALL, source=own_template)
+    line = "## Development"
+    replace(service.path / "README.md", line, "## My way")
+    commit(service.path, "edited")
+    replace(own_template / "template/project/README.md.jinja", line, "## Our way")
+    release(own_template, "v1.1.0")
+
+    update(service)
+
+    assert git(service.path, "diff", "--name-only", "--diff-filter=U") == "README.md\n"
+    assert "## My way" in (service.path / "README.md").read_text()

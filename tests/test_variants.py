@@ -1,0 +1,114 @@
+"""Every variant is clean, complete and green, in each way that its servers can be provided."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import Installed
+from .variants import dependencies, variant_id, variants
+
+
+@pytest.fixture(params=variants(), ids=variant_id)
+def variant(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    found: tuple[str, ...] = request.param
+    return found
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+def test_formatter_and_linter_find_nothing(installed: Installed, variant: tuple[str, ...]) -> None:
+    service = installed(variant)
+
+    for command in (["format", "--diff"], ["check"]):
+        done = service.run(*tool("ruff", *command, "--no-cache", "."))
+        assert done.code == 0, done.output
+
+
+def test_type_checker_finds_nothing(
+    installed: Installed, variant: tuple[str, ...], shared_folder: Path, worker_id: str
+) -> None:
+    service = installed(variant)
+
+    # With the packages of all variants in one place, mypy reads each of them once.
+    packages = ("--python-executable", str(installed(variants()[-1]).python))
+    cache = f"--cache-dir={shared_folder / f'mypy-{worker_id}'}"
+    done = service.run(*tool("mypy", cache, *packages))
+
+    assert done.code == 0, done.output
+
+
+def test_rendered_files_are_those_of_the_answers(
+    installed: Installed, variant: tuple[str, ...]
+) -> None:
+    service = installed(variant)
+
+    modules = (service.path / "tests" / "testbed" / "dependencies").glob("[!_]*.py")
+    assert {module.stem for module in modules} == set(variant)
+    for name, facts in dependencies().items():
+        for path in facts["files"] + facts["example_files"]:
+            path = path.replace("src/package/", "src/shop/")
+            assert (service.path / path).exists() == (name in variant), path
+
+
+def test_compose_file_offers_the_variant_on_loopback_ports(
+    installed: Installed, variant: tuple[str, ...]
+) -> None:
+    service = installed(variant)
+    path = service.path / "docker-compose.test.yml"
+    if not variant:
+        assert not path.exists()
+        return
+
+    services = yaml.safe_load(path.read_text())["services"]
+
+    assert set(services) == {f"test-{name}" for name in variant}
+    for each in services.values():
+        assert all(port.startswith("127.0.0.1:${") for port in each["ports"])
+        assert each["image"].startswith("${") and not each["image"].endswith("latest}")
+        assert each["healthcheck"]["interval"] == "500ms"
+
+
+@pytest.mark.engine
+def test_compose_accepts_the_file(
+    installed: Installed, variant: tuple[str, ...], engine: None
+) -> None:
+    if variant:
+        service = installed(variant)
+        command = ["docker", "compose", "-f", "docker-compose.test.yml", "config", "--quiet"]
+        done = subprocess.run(
+            command, cwd=service.path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_unit_tests_run_by_default_and_start_nothing(
+    installed: Installed, variant: tuple[str, ...]
+) -> None:
+    done = installed(variant).pytest()
+
+    assert done.all_passed, done.output
+    assert "embedded" not in done.output
+
+
+def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
+    done = installed(variant).pytest("-m", "", "--services", "embedded")
+
+    assert done.all_passed, done.output
+    for name in variant:
+        assert f"\n{name}: embedded (" in done.output
+
+
+@pytest.mark.engine
+def test_suite_passes_in_containers(
+    installed: Installed, variant: tuple[str, ...], engine: None
+) -> None:
+    done = installed(variant).pytest("-m", "", "--services", "containers")
+
+    assert done.all_passed, done.output
+    for name in variant:
+        assert f"\n{name}: containers (test-{name} of docker-compose.test.yml)" in done.output
