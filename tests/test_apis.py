@@ -78,6 +78,14 @@ def test_suite_passes_embedded(service: Service) -> None:
     assert done.all_passed, done.output
 
 
+@pytest.mark.parametrize("apis", [("rest",)], ids=variant_id, indirect=True)
+@pytest.mark.parametrize("service", [("postgres",)], ids=variant_id, indirect=True)
+def test_served_app_needs_no_test_before_it(service: Service) -> None:
+    done = service.pytest("-m", "", "--services", "embedded", "-k", "TestIntegrationRestService")
+
+    assert done.all_passed, done.output
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("apis", [tuple(known())], ids=variant_id, indirect=True)
 @pytest.mark.parametrize("service", [("postgres",)], ids=variant_id, indirect=True)
