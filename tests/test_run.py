@@ -43,9 +43,9 @@ def test_hangs({fixtures}):
 
 
 @contextmanager
-def servers(service: Service) -> Iterator[dict[str, str]]:
-    """Servers that somebody else started: the address of each dependency."""
-    command = [str(service.python), "-c", SERVE, *ALL]
+def servers(service: Service, *names: str) -> Iterator[dict[str, str]]:
+    """Servers that somebody else started, all unless some are named: the address of each."""
+    command = [str(service.python), "-c", SERVE, *(names or ALL)]
     with subprocess.Popen(
         command,
         cwd=service.path,
@@ -92,6 +92,31 @@ def test_addresses_are_used_and_cleaned(
 
     assert "\npostgres: address (TEST_DATABASE_URL)" in done.output
     assert json.loads(left.output) == {"databases": [], "keys": 0, "topics": []}
+
+
+def test_role_that_may_not_create_databases_is_told(installed: Installed) -> None:
+    service = installed(("postgres",))
+    with servers(service, "postgres") as urls:
+        role = service.run(str(service.python), "-c", PLAIN_ROLE, urls["postgres"])
+        env = {"TEST_DATABASE_URL": role.output.strip()}
+        done = service.pytest("-m", "", "--services", "address", env=env)
+
+    assert done.code != 0
+    assert "postgres: test_plain may not create databases" in done.output
+    assert 'run `ALTER ROLE "test_plain" CREATEDB` there' in done.output
+    assert "Traceback" not in done.output
+    assert done.count("error") == 1
+
+
+PLAIN_ROLE = """
+import sys
+import psycopg
+
+url = sys.argv[1]
+with psycopg.connect(url.replace("+psycopg", "")) as connection:
+    connection.execute("CREATE ROLE test_plain LOGIN PASSWORD 'test_password'")
+print(url.replace("test_user", "test_plain"))
+"""
 
 
 REMAINS = """
