@@ -32,7 +32,7 @@ def test_mine(mine: str) -> None:
 """,
 }
 OWN_SERVICE = """\
-  mine:
+  {name}:
     image: registry.example.com/mine:1
 """
 
@@ -93,7 +93,8 @@ def edit(service: Service, kept: str) -> None:
     port = re.findall(r"127.0.0.1:(\$\{\w+_PORT:-)", fragment)[0]
     text = re.sub(rf"{re.escape(image)}[^}}]+", f"{image}example.com/kept:1", compose.read_text())
     text = re.sub(rf"(127.0.0.1:){re.escape(port)}\d+", rf"\1{port}7777", text)
-    compose.write_text(text + OWN_SERVICE)
+    text = text.replace("services:\n", f"services:\n{OWN_SERVICE.format(name='first')}\n")
+    compose.write_text(text + OWN_SERVICE.format(name="last"))
 
     project = root / "pyproject.toml"
     sentinels = re.findall(
@@ -160,7 +161,8 @@ def assert_own_entries(service: Service) -> None:
     assert "--durations=3" in project["tool"]["pytest"]["ini_options"]["addopts"]
     assert "mine: tests of mine" in project["tool"]["pytest"]["ini_options"]["markers"]
     compose = yaml.safe_load((service.path / "docker-compose.test.yml").read_text())
-    assert compose["services"]["mine"] == {"image": "registry.example.com/mine:1"}
+    for name in ("first", "last"):
+        assert compose["services"][name] == {"image": "registry.example.com/mine:1"}
 
 
 def assert_green(service: Service, environment: Service) -> None:
@@ -279,6 +281,20 @@ def test_edited_file_of_a_dropped_dependency_is_in_git_as_the_message_says(
     assert fixtures in git(service.path, "diff", "--name-only", "--diff-filter=D").splitlines()
     git(service.path, "restore", fixtures)
     assert (service.path / fixtures).read_text() == edited
+
+
+def test_own_service_between_ours_is_kept_beside_what_conflicts(committed: Committed) -> None:
+    service = committed(*ALL)
+    compose = service.path / "docker-compose.test.yml"
+    replace(
+        compose, f"  test-{ALL[1]}:\n", f"{OWN_SERVICE.format(name='mine')}\n  test-{ALL[1]}:\n"
+    )
+    commit(service.path, "edited")
+
+    update(service, dependencies=list(without(ALL[1])))
+
+    assert git(service.path, "diff", "--name-only", "--diff-filter=U") == f"{compose.name}\n"
+    assert OWN_SERVICE.format(name="mine") in compose.read_text()
 
 
 def test_conflict_is_listed_by_the_command_of_the_message(
