@@ -93,6 +93,8 @@ def test_unit_tests_run_by_default_and_start_nothing(
 
     assert done.all_passed, done.output
     assert "embedded" not in done.output
+    # Nothing else was as much as imported.
+    assert done.count("deselected") == 0
 
 
 def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
