@@ -79,6 +79,7 @@ class exclusive:
 
 Render = Callable[..., Service]
 Installed = Callable[[tuple[str, ...]], Service]
+Checkout = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
@@ -112,16 +113,16 @@ def installed(render: Render, shared_folder: Path) -> Installed:
 
 
 @pytest.fixture
-def checkout(render: Render, installed: Installed, tmp_path: Path) -> Callable[[str], Service]:
-    """Function that returns a service of the full variant which the test may change.
+def checkout(render: Render, installed: Installed, tmp_path: Path) -> Checkout:
+    """Function that returns a service of a variant, or of all, which the test may change.
 
     It shares an environment with others; its own code comes first on the path.
     """
 
-    def checkout(name: str) -> Service:
-        everything = variants()[-1]
-        service = render(tmp_path / name / "shop", dependencies=list(everything))
-        (service.path / ".venv").symlink_to(installed(everything).path / ".venv")
+    def checkout(name: str, *variant: str) -> Service:
+        variant = variant or variants()[-1]
+        service = render(tmp_path / name / "shop", dependencies=list(variant))
+        (service.path / ".venv").symlink_to(installed(variant).path / ".venv")
         return service
 
     return checkout

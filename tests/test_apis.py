@@ -1,4 +1,7 @@
-"""Each API alone, both and none: complete, clean and green, with a database and without one."""
+"""Each API alone, both and none: complete, clean and green, with a database and without one.
+
+The default choice is that of tests/test_variants.py.
+"""
 
 import subprocess
 import sys
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Render, exclusive
+from .conftest import Installed, Render, exclusive
 from .service import Service
 from .test_bad_input import copy
 from .variants import TEMPLATE, variant_id
@@ -24,7 +27,10 @@ def known() -> dict[str, dict[str, Any]]:
 
 
 def choices() -> list[tuple[str, ...]]:
-    return [chosen for count in range(len(known()) + 1) for chosen in combinations(known(), count)]
+    """Every choice but the default, which all variants of the dependencies have."""
+    default = tuple(name for name, facts in known().items() if facts.get("default"))
+    every = (chosen for count in range(len(known()) + 1) for chosen in combinations(known(), count))
+    return [chosen for chosen in every if chosen != default]
 
 
 @pytest.fixture(params=choices(), ids=variant_id)
@@ -78,9 +84,9 @@ def test_suite_passes_embedded(service: Service) -> None:
     assert done.all_passed, done.output
 
 
-@pytest.mark.parametrize("apis", [("rest",)], ids=variant_id, indirect=True)
-@pytest.mark.parametrize("service", [("postgres",)], ids=variant_id, indirect=True)
-def test_served_app_needs_no_test_before_it(service: Service) -> None:
+def test_served_app_needs_no_test_before_it(installed: Installed) -> None:
+    service = installed(("postgres",))
+
     done = service.pytest("-m", "", "--services", "embedded", "-k", "TestIntegrationRestService")
 
     assert done.all_passed, done.output

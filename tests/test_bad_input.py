@@ -2,17 +2,13 @@
 
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import Installed, Render
+from .conftest import Checkout, Installed, Render
 from .service import Outcome, Service
-from .variants import variants
 
-Checkout = Callable[[str], Service]
-ALL = variants()[-1]
 NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 
 
@@ -97,20 +93,21 @@ def test_default_package_name_is_always_valid(
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
 @pytest.mark.parametrize(
-    ("variable", "url", "shown"),
+    ("name", "variable", "url", "shown"),
     [
         (
+            "postgres",
             "TEST_DATABASE_URL",
             "postgresql://me:secret@127.0.0.1/shop",
             "postgresql://me:***@127.0.0.1/shop",
         ),
-        ("TEST_REDIS_URL", "redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis", "TEST_REDIS_URL", "redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
     ],
 )
 def test_address_that_does_not_say_test_stops_the_run(
-    installed: Installed, workers: list[str], variable: str, url: str, shown: str
+    installed: Installed, workers: list[str], name: str, variable: str, url: str, shown: str
 ) -> None:
-    done = installed(ALL).pytest("-m", "integration", *workers, env={variable: url})
+    done = installed((name,)).pytest("-m", name, *workers, env={variable: url})
 
     assert done.code == 4
     (line,) = [line for line in done.output.splitlines() if "nothing in that name says" in line]
@@ -176,7 +173,7 @@ def program(folder: Path, name: str, script: str) -> dict[str, str]:
 def test_server_that_never_answers_is_told_with_its_log(
     checkout: Checkout, tmp_path: Path, script: str, reason: str, workers: list[str]
 ) -> None:
-    service = checkout("user")
+    service = checkout("user", "redis")
     env = program(tmp_path / "bin", "redis-server", script)
 
     done = service.pytest(
@@ -201,13 +198,13 @@ def edit_compose(service: Service, old: str, new: str) -> None:
 def test_container_that_never_gets_healthy_is_told_with_its_log(
     checkout: Checkout, engine: None
 ) -> None:
-    service = checkout("user")
+    service = checkout("user", "redis")
     check = (
         '["CMD", "redis-cli", "ping"]\n      interval: 500ms\n      timeout: 5s\n      retries: 60'
     )
     edit_compose(service, check, '["CMD", "false"]\n      interval: 200ms\n      retries: 2')
 
-    done = service.pytest("-m", "redis and not postgres", "--services", "containers")
+    done = service.pytest("-m", "redis", "--services", "containers")
 
     assert done.code != 0
     assert "redis: Redis did not come up: container test-redis-1 is unhealthy" in done.output
@@ -218,13 +215,13 @@ def test_container_that_never_gets_healthy_is_told_with_its_log(
 
 @pytest.mark.engine
 def test_port_that_is_taken_is_told(checkout: Checkout, engine: None) -> None:
-    service = checkout("user")
+    service = checkout("user", "redis")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         edit_compose(service, "${REDIS_PORT:-6380}", str(other.getsockname()[1]))
 
-        done = service.pytest("-m", "redis and not postgres", "--services", "containers")
+        done = service.pytest("-m", "redis", "--services", "containers")
 
     assert done.code != 0
     assert "Another program uses that port: end it, or change the port in" in done.output
@@ -233,10 +230,10 @@ def test_port_that_is_taken_is_told(checkout: Checkout, engine: None) -> None:
 
 @pytest.mark.engine
 def test_missing_image_is_told(checkout: Checkout, engine: None) -> None:
-    service = checkout("user")
+    service = checkout("user", "redis")
     env = {"REDIS_IMAGE": "127.0.0.1:1/nobody/has-this:1"}
 
-    done = service.pytest("-m", "redis and not postgres", "--services", "containers", env=env)
+    done = service.pytest("-m", "redis", "--services", "containers", env=env)
 
     assert done.code != 0
     assert "redis: Redis did not come up:" in done.output

