@@ -14,6 +14,8 @@ CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 OURS = re.compile(
     r"^(PYTEST|COV|VIRTUAL_ENV|PYTHONPATH|TEST_|DATABASE_URL|REDIS_URL|KAFKA_|COMPOSE_)"
 )
+SUMMARY = re.compile(r"^(?:=+ )?(.*\d+ \w+.* in [\d.]+s\b.*)$", re.MULTILINE)
+"""The line in which pytest counts, such as `== 3 passed, 1 warning in 0.12s ==`."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,10 @@ class Outcome:
     output: str
 
     def count(self, word: str) -> int:
-        """How many tests pytest's last line gives that word: passed, failed, skipped …"""
-        found = re.findall(rf"(\d+) {word}", self.output.splitlines()[-1] if self.output else "")
+        """How many tests pytest's summary gives that word: passed, failed, skipped …"""
+        # A client's log may follow it, as librdkafka's does when a broker goes.
+        summaries = SUMMARY.findall(self.output)
+        found = re.findall(rf"(\d+) {word}", summaries[-1]) if summaries else []
         return int(found[0]) if found else 0
 
     @property
