@@ -59,6 +59,17 @@ class Dependency(ABC):
         """
         self.check(self.url(launcher.port))
 
+    def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
+        """What the server at `url` tells its clients to connect to, and the same for `port`.
+
+        Most servers tell nothing. The clients of one that does would go there, round a proxy on
+        loopback `port`, so the proxy sends the second bytes, which are as many, for the first.
+
+        Raises:
+            ValueError: no proxy can stand before this server.
+        """
+        return b"", b""
+
     def discard(self, url: str, prefix: str) -> None:
         """Remove what a run made on a server that outlives it: all that begins with `prefix`."""
 

@@ -44,10 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for layer in LAYERS:
         config.addinivalue_line("markers", f"{layer}: tests in tests/{layer}")
     config.addinivalue_line("markers", "slow: tests that take long")
+    config.addinivalue_line("markers", 'fault("<name>", delay=0.2, ...): tests of failures')
     for name, dependency in known().items():
         config.addinivalue_line(
             "markers", f"{name}: tests that use {dependency.label}; set by their fixtures"
         )
+    config.pluginmanager.import_plugin(f"{__package__}.faults")
     for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
         config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
 
@@ -101,14 +103,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
             item.add_marker(layer)
         for name in _needs(item):
             item.add_marker(name)
+        if "fault" in _fixtures(item) and not item.get_closest_marker("fault"):
+            item.add_marker("fault")
     yield
     # Tests without a server run while the servers start.
     items.sort(key=lambda item: bool(_needs(item)))
 
 
 def _needs(item: pytest.Item) -> list[str]:
-    fixtures: list[str] = getattr(item, "fixturenames", [])
-    return [name for name in known() if f"{name}_server" in fixtures]
+    fixtures = _fixtures(item)
+    faulted = [name for marker in item.iter_markers("fault") for name in marker.args]
+    return [name for name in known() if f"{name}_server" in fixtures or name in faulted]
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    names: list[str] = getattr(item, "fixturenames", [])
+    return names
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -1,13 +1,28 @@
 """What the fixtures of tests/fixtures/kafka.py promise."""
 
+import os
+import time
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 
 from tests.fixtures.kafka import Observer
+from tests.testbed.faults import Faults
+
+
+def service() -> dict[str, str | int | float | bool]:
+    """Configuration of a client as the code under test makes it, which tries again at once."""
+    return {
+        "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        "reconnect.backoff.ms": 5,
+        "reconnect.backoff.max.ms": 20,
+        "linger.ms": 0,
+        # What the tests do to it is no news.
+        "log_level": 0,
+    }
 
 
 class TestIntegrationKafkaContract:
@@ -60,3 +75,76 @@ class TestIntegrationKafkaContract:
 
         assert message is not None
         assert message.value() == b"async"
+
+    def test_without_a_fault_the_address_is_the_brokers_own(self, kafka_url: str) -> None:
+        assert os.environ["KAFKA_BOOTSTRAP_SERVERS"] == kafka_url
+
+
+@pytest.mark.fault("kafka")
+class TestIntegrationKafkaFaults:
+    def test_broker_sends_its_clients_to_the_proxy(self, fault: Faults) -> None:
+        proxy = fault("kafka")
+
+        brokers = AdminClient(service()).list_topics(timeout=10).brokers
+
+        assert [broker.port for broker in brokers.values()] == [proxy.port]
+
+    def test_message_that_is_under_way_is_lost_with_its_connection(
+        self, fault: Faults, kafka_topic: str
+    ) -> None:
+        proxy = fault("kafka")
+        lost: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                lost.append(error)
+
+        producer = Producer({**service(), "retries": 0, "message.timeout.ms": 5000})
+        producer.produce(kafka_topic, "arrives", on_delivery=delivered)
+        assert producer.flush(10) == 0
+        assert lost == []
+        proxy.black_hole()
+        producer.produce(kafka_topic, "is lost", on_delivery=delivered)
+        assert producer.flush(0.05) == 1
+
+        proxy.cut()
+
+        assert producer.flush(10) == 0
+        assert len(lost) == 1
+
+    def test_refused_client_works_again_when_the_broker_is_back(self, fault: Faults) -> None:
+        proxy = fault("kafka")
+        admin = AdminClient(service())
+        admin.list_topics(timeout=10)
+        proxy.refuse()
+        with pytest.raises(KafkaException):
+            admin.list_topics(timeout=0.05)
+
+        proxy.restore()
+
+        assert admin.list_topics(timeout=10).brokers
+
+    def test_delayed_answer_comes_late(self, fault: Faults) -> None:
+        fault("kafka", delay=0.05)
+        begun = time.monotonic()
+        AdminClient(service()).list_topics(timeout=10)
+
+        assert time.monotonic() - begun >= 0.05
+
+    def test_message_waits_while_nothing_passes(
+        self, fault: Faults, kafka_topic: str, kafka_observer: Observer
+    ) -> None:
+        proxy = fault("kafka", black_hole=True)
+        producer = Producer(service())
+        producer.produce(kafka_topic, "late")
+        assert producer.flush(0.05) == 1
+
+        proxy.restore()
+
+        assert producer.flush(10) == 0
+        assert [message.value() for message in kafka_observer.wait_for(1)] == [b"late"]
+
+    @pytest.mark.fault("kafka", black_hole=True)
+    def test_answer_that_never_comes_is_a_timeout(self) -> None:
+        with pytest.raises(KafkaException, match="Broker transport failure|Timed out"):
+            AdminClient(service()).list_topics(timeout=0.05)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import struct
 from pathlib import Path
 
 from ..dependency import Dependency
@@ -49,6 +50,21 @@ class Kafka(Dependency):
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
         launcher.spawn([program, "broker", *listeners, *storage], environment={"RUST_LOG": "warn"})
+
+    def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
+        """A host and, in four bytes, its port: so the answers that name a broker all do."""
+        from confluent_kafka.admin import AdminClient
+
+        admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
+        brokers = admin.list_topics(timeout=5).brokers.values()
+        told = [(str(broker.host), broker.port) for broker in brokers]
+        if len(told) != 1 or told[0][0] not in ("127.0.0.1", "localhost"):
+            raise ValueError(
+                "a proxy can only stand before one broker that calls itself 127.0.0.1 or localhost, "
+                f"not before {', '.join(f'{host}:{own}' for host, own in told)}"
+            )
+        [(host, own)] = told
+        return host.encode() + struct.pack(">i", own), host.encode() + struct.pack(">i", port)
 
     def discard(self, url: str, prefix: str) -> None:
         from confluent_kafka.admin import AdminClient

@@ -1,14 +1,21 @@
 """What the fixtures of tests/fixtures/postgres.py promise."""
 
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from tests.fixtures.postgres import Databases
+from tests.testbed.faults import Faults
 
+ONE = text("SELECT 1")
 CREATE = "CREATE TABLE contract_notes (id serial PRIMARY KEY, note text NOT NULL)"
 
 
@@ -83,3 +90,63 @@ class TestIntegrationPostgresContract:
         count = await postgres_async_session.scalar(text("SELECT count(*) FROM contract_notes"))
         assert count == 0
         assert not inspect(postgres_engine).has_table("contract_notes")
+
+    def test_without_a_fault_the_address_is_the_servers_own(self, postgres_url: str) -> None:
+        assert os.environ["DATABASE_URL"] == postgres_url
+
+
+@pytest.fixture
+def service_engine(fault: Faults) -> Iterator[Engine]:
+    """Engine as the code under test makes it, with a proxy before the server."""
+    fault("postgres")
+    engine = create_engine(os.environ["DATABASE_URL"], pool_pre_ping=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.fault("postgres")
+class TestIntegrationPostgresFaults:
+    def test_cut_connection_is_an_error(self, service_engine: Engine, fault: Faults) -> None:
+        with service_engine.connect() as connection:
+            fault("postgres").cut()
+
+            with pytest.raises(OperationalError):
+                connection.execute(ONE)
+
+    def test_pool_that_pings_first_replaces_a_cut_connection(
+        self, service_engine: Engine, fault: Faults
+    ) -> None:
+        service_engine.connect().close()
+        fault("postgres").cut()
+
+        with service_engine.connect() as connection:
+            assert connection.scalar(ONE) == 1
+
+    def test_refused_connection_is_an_error_until_the_server_is_back(
+        self, service_engine: Engine, fault: Faults
+    ) -> None:
+        fault("postgres", refuse=True)
+        with pytest.raises(OperationalError):
+            service_engine.connect()
+
+        fault("postgres").restore()
+
+        with service_engine.connect() as connection:
+            assert connection.scalar(ONE) == 1
+
+    def test_delayed_answer_comes_late(self, service_engine: Engine, fault: Faults) -> None:
+        with service_engine.connect() as connection:
+            fault("postgres", delay=0.05)
+            begun = time.monotonic()
+            connection.execute(ONE)
+
+            assert time.monotonic() - begun >= 0.05
+
+    @pytest.mark.fault("postgres", black_hole=True)
+    @pytest.mark.asyncio(loop_scope="session")
+    async def test_answer_that_never_comes_is_a_timeout(self) -> None:
+        engine = create_async_engine(os.environ["DATABASE_URL"])
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await engine.connect()

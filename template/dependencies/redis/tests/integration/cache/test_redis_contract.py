@@ -1,10 +1,21 @@
 """What the fixtures of tests/fixtures/redis.py promise."""
 
 import os
+import time
 
 import pytest
 import redis
 from redis.asyncio import Redis as AsyncRedis
+
+from tests.testbed.faults import Faults
+
+
+def service(timeout: float = 10) -> redis.Redis:
+    """Client as the code under test makes it, with one connection and one attempt."""
+    url = os.environ["REDIS_URL"]
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout, retry=None, single_connection_client=True
+    )
 
 
 class TestIntegrationRedisContract:
@@ -32,3 +43,43 @@ class TestIntegrationRedisContract:
         await redis_async_client.set("contract", "async")
 
         assert redis_client.get("contract") == "async"
+
+    def test_without_a_fault_the_address_is_the_servers_own(self, redis_url: str) -> None:
+        assert os.environ["REDIS_URL"] == redis_url
+
+
+@pytest.mark.fault("redis")
+class TestIntegrationRedisFaults:
+    def test_cut_connection_is_an_error_and_the_next_one_works(self, fault: Faults) -> None:
+        proxy = fault("redis")
+        with service() as client:
+            client.ping()
+            proxy.cut()
+
+            with pytest.raises(redis.ConnectionError):
+                client.ping()
+
+            assert client.ping()
+
+    def test_refused_connection_is_an_error_until_the_server_is_back(self, fault: Faults) -> None:
+        proxy = fault("redis", refuse=True)
+        with pytest.raises(redis.ConnectionError):
+            service().ping()
+
+        proxy.restore()
+
+        with service() as client:
+            assert client.ping()
+
+    @pytest.mark.fault("redis", delay=0.05)
+    def test_delayed_answer_comes_late(self) -> None:
+        with service() as client:
+            begun = time.monotonic()
+            client.ping()
+
+            assert time.monotonic() - begun >= 0.05
+
+    @pytest.mark.fault("redis", black_hole=True)
+    def test_answer_that_never_comes_is_a_timeout(self) -> None:
+        with pytest.raises(redis.TimeoutError):
+            service(timeout=0.05).ping()
