@@ -20,3 +20,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave the other layers unread when unit tests run: their imports take longer than the tests."""
     layers = (TESTS / "integration", TESTS / "e2e")
     return True if config.option.markexpr == "unit" and collection_path in layers else None
+
+
+@pytest.fixture(autouse=True)
+def no_network(loopback_only: None) -> None:
+    """No test reaches beyond this machine unless it is marked `network`."""

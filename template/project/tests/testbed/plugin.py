@@ -45,11 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{layer}: tests in tests/{layer}")
     config.addinivalue_line("markers", "slow: tests that take long")
     config.addinivalue_line("markers", 'fault("<name>", delay=0.2, ...): tests of failures')
+    config.addinivalue_line("markers", "network: tests that may reach beyond this machine")
     for name, dependency in known().items():
         config.addinivalue_line(
             "markers", f"{name}: tests that use {dependency.label}; set by their fixtures"
         )
     config.pluginmanager.import_plugin(f"{__package__}.faults")
+    config.pluginmanager.import_plugin(f"{__package__}.network")
     for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
         config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
 
