@@ -1,17 +1,25 @@
 """Puts the shop together: the one module that knows every adapter."""
 
-{% if wiring.ports | selectattr('dependency') | list %}
 import os
-{% endif %}
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 {% for module, names in wiring.imports %}
+{% if names | length > 2 %}
+from .adapters.{{ module }} import (
+{% for name in names %}
+    {{ name }},
+{% endfor %}
+)
+{% else %}
 from .adapters.{{ module }} import {{ names | join(', ') }}
+{% endif %}
 {% endfor %}
 from .passwords import Passwords
-from .ports import Broker, Cache, Database
+from .ports import Broker, Cache, Database, IdentityProvider, Mailer, Payments
+from .services.events import EventService
 from .services.inventory import InventoryService
 from .services.orders import OrderService
 from .services.users import UserService
@@ -22,40 +30,59 @@ class Shop:
     users: UserService
     orders: OrderService
     inventory: InventoryService
+    events: EventService
     database: Database
-    cache: Cache
-    broker: Broker
 
 
 def assemble(
-    database: Database, cache: Cache, broker: Broker, passwords: Passwords | None = None
+    database: Database,
+    cache: Cache,
+    broker: Broker,
+    payments: Payments,
+    identity: IdentityProvider,
+    mailer: Mailer,
+    passwords: Passwords | None = None,
 ) -> Shop:
     """The shop on the given adapters."""
+    users = UserService(database, cache, identity, mailer, passwords or Passwords())
+    orders = OrderService(database, payments)
     return Shop(
-        users=UserService(database, cache, broker, passwords or Passwords()),
-        orders=OrderService(database, broker),
+        users=users,
+        orders=orders,
         inventory=InventoryService(database),
+        events=EventService(database, broker, users, orders),
         database=database,
-        cache=cache,
-        broker=broker,
     )
 
 
 @contextmanager
 def bootstrap() -> Iterator[Shop]:
-{% if wiring.ports | selectattr('dependency') | list %}
-    """The shop on the servers that the environment names.
+    """The shop on the servers that the environment names; MAIL_FOLDER is where it puts mail.
 
+{% if wiring.ports | selectattr('provider') | list %}
     Raises:
         KeyError: a variable is not set.
     """
+    mailer = FolderMailer(Path(os.environ.get("MAIL_FOLDER", "mail")))
     with (
-{% for port in wiring.ports if port.dependency %}
-        {{ port.dependency.adapter }}.connect(os.environ["{{ port.dependency.variable }}"]) as {{ port.name }},
+{% for port in wiring.ports if port.provider %}
+        {{ port.provider.adapter }}.connect(os.environ) as {{ port.name }},
 {% endfor %}
     ):
-        yield assemble({{ wiring.ports | map(attribute='instance') | join(', ') }})
+        yield assemble(
+{% for port in wiring.ports %}
+            {{ port.instance }},
+{% endfor %}
+            mailer,
+        )
 {% else %}
-    """The shop, all of it in memory."""
-    yield assemble({{ wiring.ports | map(attribute='instance') | join(', ') }})
+    All else is in memory.
+    """
+    mailer = FolderMailer(Path(os.environ.get("MAIL_FOLDER", "mail")))
+    yield assemble(
+{% for port in wiring.ports %}
+        {{ port.instance }},
+{% endfor %}
+        mailer,
+    )
 {% endif %}

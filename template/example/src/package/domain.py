@@ -16,6 +16,7 @@ class Role(StrEnum):
 class OrderStatus(StrEnum):
     PENDING = "pending"
     PAID = "paid"
+    FULFILLED = "fulfilled"
     CANCELLED = "cancelled"
 
 
@@ -41,6 +42,14 @@ class NotFound(ShopError):
 
 class InvalidOrder(ShopError):
     """The order cannot be placed or cannot change to that status."""
+
+
+class PaymentDeclined(ShopError):
+    """The buyer's bank says no."""
+
+
+class Unavailable(Exception):
+    """Something that the shop relies on does not answer, or not as it should: later it may."""
 
 
 @dataclass
@@ -72,15 +81,26 @@ class Order:
     id: UUID = field(default_factory=uuid4)
 
     def pay(self) -> None:
-        self._leave_pending(OrderStatus.PAID)
+        self._change(OrderStatus.PENDING, OrderStatus.PAID)
 
     def cancel(self) -> None:
-        self._leave_pending(OrderStatus.CANCELLED)
+        self._change(OrderStatus.PENDING, OrderStatus.CANCELLED)
 
-    def _leave_pending(self, status: OrderStatus) -> None:
-        if self.status is not OrderStatus.PENDING:
-            raise InvalidOrder(f"order {self.id} is {self.status}, so it cannot become {status}")
-        self.status = status
+    def fulfil(self) -> None:
+        self._change(OrderStatus.PAID, OrderStatus.FULFILLED)
+
+    def _change(self, before: OrderStatus, after: OrderStatus) -> None:
+        if self.status is not before:
+            raise InvalidOrder(f"order {self.id} is {self.status}, so it cannot become {after}")
+        self.status = after
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who somebody is, as a provider of identities vouches for it."""
+
+    email: str
+    name: str
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from .domain import Event, Item, Order, User
+from .domain import Event, Identity, Item, Order, User
 
 
 class UserRepository(Protocol):
@@ -46,6 +47,17 @@ class OrderRepository(Protocol):
     def save(self, order: Order) -> None: ...
 
 
+class Outbox(Protocol):
+    """Events that are stored with the change that they tell of, and wait to be published."""
+
+    def add(self, event: Event) -> None: ...
+
+    def oldest(self) -> Event | None:
+        """The event that is to be published next; nobody else gets it in the meantime."""
+
+    def remove(self, event: Event) -> None: ...
+
+
 class UnitOfWork(Protocol):
     @property
     def users(self) -> UserRepository: ...
@@ -55,6 +67,9 @@ class UnitOfWork(Protocol):
 
     @property
     def orders(self) -> OrderRepository: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
 
 class Database(Protocol):
@@ -77,7 +92,7 @@ class Cache(Protocol):
 
 class Broker(Protocol):
     def publish(self, event: Event) -> None:
-        """Return once the broker has the event."""
+        """Return once the broker has the event. Raises Unavailable if it does not take it."""
 
     def process_next(self, handle: Callable[[Event], None], timeout: float) -> bool:
         """Hand the next event to `handle`; False if none came within `timeout` seconds.
@@ -85,4 +100,31 @@ class Broker(Protocol):
         An event counts as processed when `handle` returns. One that `handle` rejects with
         a ShopError, or that cannot be read, goes to the dead letters. After any other error
         the event comes again.
+
+        Raises:
+            Unavailable: the broker does not answer.
         """
+
+
+class Payments(Protocol):
+    def charge(self, amount: Decimal, reference: str) -> None:
+        """Take money; with the same reference again, it is taken once.
+
+        Raises:
+            PaymentDeclined: the bank says no.
+            Unavailable: nobody knows yet; ask again with the same reference.
+        """
+
+
+class IdentityProvider(Protocol):
+    def identify(self, code: str) -> Identity:
+        """Who logged in at the provider, which gave them the code.
+
+        Raises:
+            InvalidCredentials: the code is wrong, used or too old.
+            Unavailable: the provider does not answer.
+        """
+
+
+class Mailer(Protocol):
+    def send(self, to: str, subject: str, text: str) -> None: ...

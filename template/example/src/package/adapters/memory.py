@@ -8,10 +8,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ..domain import EmailTaken, Event, Item, NotFound, Order, OutOfStock, ShopError, User
+from ..domain import (
+    EmailTaken,
+    Event,
+    Identity,
+    InvalidCredentials,
+    Item,
+    NotFound,
+    Order,
+    OutOfStock,
+    PaymentDeclined,
+    ShopError,
+    User,
+)
 
 
 class MemoryUsers:
@@ -77,11 +90,26 @@ class MemoryOrders:
         self._orders[order.id] = copy.copy(order)
 
 
+class MemoryOutbox:
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        self._events.append(event)
+
+    def oldest(self) -> Event | None:
+        return self._events[0] if self._events else None
+
+    def remove(self, event: Event) -> None:
+        self._events.remove(event)
+
+
 class MemoryUnitOfWork:
     def __init__(self) -> None:
         self.users = MemoryUsers()
         self.items = MemoryItems()
         self.orders = MemoryOrders()
+        self.outbox = MemoryOutbox()
 
 
 class MemoryDatabase:
@@ -142,3 +170,36 @@ class MemoryBroker:
             self.dead_letters.append(self._waiting[0])
         self._waiting.popleft()
         return True
+
+
+class MemoryPayments:
+    """Takes every payment, unless it `declines`."""
+
+    def __init__(self) -> None:
+        self.charged: dict[str, Decimal] = {}
+        self.declines = False
+
+    def charge(self, amount: Decimal, reference: str) -> None:
+        if self.declines:
+            raise PaymentDeclined("card_declined")
+        self.charged[reference] = amount
+
+
+class MemoryIdentityProvider:
+    """Knows those who are put into `codes`, each for one use."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, Identity] = {}
+
+    def identify(self, code: str) -> Identity:
+        if code not in self.codes:
+            raise InvalidCredentials("code")
+        return self.codes.pop(code)
+
+
+class MemoryMailer:
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def send(self, to: str, subject: str, text: str) -> None:
+        self.sent.append((to, text))

@@ -1,24 +1,28 @@
-"""Worker that handles the shop's events, one at a time: `python -m {{ package_name }}.entrypoints.consumer`."""
+"""Worker: publishes what the shop did and acts on what is published: `python -m {{ package_name }}.entrypoints.consumer`."""
 
 import logging
 import signal
 import threading
 
-from ..bootstrap import bootstrap
-from ..domain import Event
-from ..ports import Broker
+from ..bootstrap import Shop, bootstrap
+from ..domain import Unavailable
+
+PAUSE = 0.2
+"""Seconds until the next look, where nothing was there to do."""
 
 log = logging.getLogger(__name__)
 
 
-def handle(event: Event) -> None:
-    log.info("%s %s", event.type, event.key)
-
-
-def run(broker: Broker, stop: threading.Event) -> None:
-    """Process events until `stop` is set."""
+def run(shop: Shop, stop: threading.Event) -> None:
+    """Relay and process events until `stop` is set, whatever else is away meanwhile."""
     while not stop.is_set():
-        broker.process_next(handle, timeout=1.0)
+        try:
+            shop.events.relay()
+            if shop.events.process_next(timeout=PAUSE):
+                continue
+        except Unavailable as error:
+            log.warning("events have to wait: %s", error)
+        stop.wait(PAUSE)
 
 
 def main() -> None:
@@ -27,7 +31,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with bootstrap() as shop:
-        run(shop.broker, stop)
+        run(shop, stop)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
+from dataclasses import replace
 from uuid import UUID
 
-from ..domain import Event, InvalidOrder, Order
-from ..ports import Broker, Database
+from ..domain import Event, InvalidOrder, Order, OrderStatus, PaymentDeclined
+from ..ports import Database, Payments, UnitOfWork
 
 
 class OrderService:
-    def __init__(self, database: Database, broker: Broker) -> None:
+    def __init__(self, database: Database, payments: Payments) -> None:
         self._database = database
-        self._broker = broker
+        self._payments = payments
 
     def place(self, user_id: UUID, sku: str, quantity: int) -> Order:
         """Reserve stock and record an order that is still to be paid.
@@ -25,7 +26,6 @@ class OrderService:
             item = work.items.take(sku, quantity)
             order = Order(user_id, sku, quantity, total_amount=item.price * quantity)
             work.orders.add(order)
-        self._publish("order_placed", order)
         return order
 
     def get(self, order_id: UUID) -> Order:
@@ -34,24 +34,67 @@ class OrderService:
             return work.orders.get(order_id)
 
     def pay(self, order_id: UUID) -> Order:
-        """Raises InvalidOrder unless the order is pending, NotFound if there is none."""
+        """Charge the buyer. Where the payment is declined, the order is cancelled.
+
+        Raises:
+            PaymentDeclined: the bank says no; the stock is free again.
+            Unavailable: the payment is not decided yet; the order stays as it is. Pay again later.
+            InvalidOrder: the order is not pending.
+            NotFound: there is no such order.
+        """
         with self._database.begin() as work:
+            # It is locked until the payment is decided: nobody cancels what is being paid.
             order = work.orders.get(order_id)
-            order.pay()
-            work.orders.save(order)
-        self._publish("order_paid", order)
-        return order
+            paid = replace(order)
+            paid.pay()
+            declined = self._charge(order)
+            if declined:
+                _release(work, order)
+            else:
+                work.orders.save(paid)
+                work.outbox.add(_event("order_paid", paid))
+        if declined:
+            raise declined
+        return paid
+
+    def _charge(self, order: Order) -> PaymentDeclined | None:
+        """Take the money; the refusal, if it is refused."""
+        try:
+            self._payments.charge(order.total_amount, reference=str(order.id))
+        except PaymentDeclined as declined:
+            return declined
+        return None
 
     def cancel(self, order_id: UUID) -> Order:
         """Give the stock back. Raises InvalidOrder unless the order is pending, NotFound if there is none."""
         with self._database.begin() as work:
             order = work.orders.get(order_id)
-            order.cancel()
-            work.orders.save(order)
-            work.items.put_back(order.sku, order.quantity)
-        self._publish("order_cancelled", order)
+            _release(work, order)
         return order
 
-    def _publish(self, type: str, order: Order) -> None:
-        data = {"user_id": str(order.user_id), "sku": order.sku, "quantity": order.quantity}
-        self._broker.publish(Event(type, str(order.id), data))
+    def fulfil(self, order_id: UUID) -> Order:
+        """Hand a paid order over for delivery; again, it changes nothing.
+
+        Raises:
+            InvalidOrder: the order is not paid.
+            NotFound: there is no such order.
+        """
+        with self._database.begin() as work:
+            order = work.orders.get(order_id)
+            if order.status is not OrderStatus.FULFILLED:
+                order.fulfil()
+                work.orders.save(order)
+                work.outbox.add(_event("order_fulfilled", order))
+        return order
+
+
+def _release(work: UnitOfWork, order: Order) -> None:
+    """Cancel an order and put its items back on sale."""
+    order.cancel()
+    work.orders.save(order)
+    work.items.put_back(order.sku, order.quantity)
+
+
+def _event(type: str, order: Order) -> Event:
+    data = {"user_id": str(order.user_id), "sku": order.sku, "quantity": order.quantity}
+    return Event(type, str(order.id), data)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from ..domain import EmailTaken, Event, InvalidCredentials, User
 from ..passwords import Passwords
-from ..ports import Broker, Cache, Database
+from ..ports import Cache, Database, IdentityProvider, Mailer
 
 VERIFICATION_SECONDS = 24 * 60 * 60
 SESSION_SECONDS = 60 * 60
@@ -20,11 +20,17 @@ class Session:
 
 class UserService:
     def __init__(
-        self, database: Database, cache: Cache, broker: Broker, passwords: Passwords
+        self,
+        database: Database,
+        cache: Cache,
+        identity: IdentityProvider,
+        mailer: Mailer,
+        passwords: Passwords,
     ) -> None:
         self._database = database
         self._cache = cache
-        self._broker = broker
+        self._identity = identity
+        self._mailer = mailer
         self._passwords = passwords
 
     def register(self, email: str, password: str, name: str) -> User:
@@ -38,16 +44,28 @@ class UserService:
             if work.users.find_by_email(user.email):
                 raise EmailTaken(email)
             work.users.add(user)
-        self._cache.set(
-            _verification_key(user.id), secrets.token_urlsafe(), ttl=VERIFICATION_SECONDS
-        )
-        self._broker.publish(Event("user_registered", str(user.id), {"email": user.email}))
+            work.outbox.add(Event("user_registered", str(user.id), {"email": user.email}))
+            # Before the commit: without a token, nobody is registered who could not verify.
+            self._cache.set(
+                _verification_key(user.id), secrets.token_urlsafe(), ttl=VERIFICATION_SECONDS
+            )
         return user
 
     def verification_token(self, user_id: UUID) -> str | None:
         """The token that the verification e-mail carries, None once it was used or is too old."""
         token: str | None = self._cache.get(_verification_key(user_id))
         return token
+
+    def send_verification(self, user_id: UUID) -> None:
+        """Send the e-mail with which a user verifies the address, unless that is done or too late.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        with self._database.begin() as work:
+            user = work.users.get(user_id)
+        if token := self.verification_token(user_id):
+            self._mailer.send(user.email, "Verify your e-mail address", token)
 
     def verify_email(self, user_id: UUID, token: str) -> User:
         """Mark a user as verified.
@@ -62,10 +80,9 @@ class UserService:
             user = work.users.get(user_id)
             user.is_verified = True
             work.users.save(user)
+            data = {"email": user.email, "name": user.name}
+            work.outbox.add(Event("user_welcomed", str(user.id), data))
         self._cache.pop(_verification_key(user_id))
-        self._broker.publish(
-            Event("user_welcomed", str(user.id), {"email": user.email, "name": user.name})
-        )
         return user
 
     def authenticate(self, email: str, password: str) -> Session:
@@ -83,6 +100,32 @@ class UserService:
             or not (user.is_verified and user.is_active)
         ):
             raise InvalidCredentials("e-mail address or password")
+        return self._open_session(user)
+
+    def sign_in(self, code: str) -> Session:
+        """Log in who logged in at the identity provider; who is new becomes a verified user.
+
+        Raises:
+            InvalidCredentials: the code is wrong, used or too old, or the user is deactivated.
+            Unavailable: the identity provider does not answer.
+        """
+        identity = self._identity.identify(code)
+        with self._database.begin() as work:
+            user = work.users.find_by_email(identity.email.lower())
+            if user is None:
+                # No password matches this hash.
+                user = User(identity.email.lower(), identity.name, "!", is_verified=True)
+                work.users.add(user)
+            elif not user.is_active:
+                raise InvalidCredentials("code")
+            elif not user.is_verified:
+                # Whoever registered with this address has not shown that it is theirs.
+                user.is_verified = True
+                user.password_hash = "!"
+                work.users.save(user)
+        return self._open_session(user)
+
+    def _open_session(self, user: User) -> Session:
         session = Session(user.id, secrets.token_urlsafe())
         self._cache.set(_session_key(session.access_token), str(user.id), ttl=SESSION_SECONDS)
         return session

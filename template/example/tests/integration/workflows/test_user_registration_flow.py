@@ -2,44 +2,101 @@ from collections.abc import Callable
 
 import pytest
 
+from {{ package_name }}.adapters.memory import MemoryMailer
 from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import EmailTaken, Event, InvalidCredentials
 
+from tests.customers import Customer
+
+EMAIL = "newuser@example.com"
+PASSWORD = "SecurePass123!"
+SECONDS = 10.0
+"""How long an event may take to come back from the broker."""
+
 
 class TestIntegrationUserRegistrationFlow:
-    def test_complete_registration_flow(
-        self, shop: Shop, published: Callable[[int], list[Event]]
+    def test_complete_registration_flow_by_each_api(
+        self,
+        customer: Customer,
+        shared_shop: Shop,
+        mailer: MemoryMailer,
+        published: Callable[[int], list[Event]],
     ) -> None:
-        user = shop.users.register("newuser@example.com", "SecurePass123!", "New User")
-        assert not user.is_verified
+        user_id = customer.register(EMAIL, PASSWORD, "New User")
+        shared_shop.events.relay()
+        assert shared_shop.events.process_next(SECONDS)
+        ((address, token),) = mailer.sent
+        assert address == EMAIL
 
-        token = shop.users.verification_token(user.id)
-        assert token is not None
-        assert shop.users.verify_email(user.id, token).is_verified
+        assert customer.verify(user_id, token)
+        customer.log_in(EMAIL, PASSWORD)
+        assert customer.name() == "New User"
 
+        shared_shop.events.relay()
         registered, welcomed = published(2)
-        assert registered.type == "user_registered"
-        assert welcomed.type == "user_welcomed"
-        assert welcomed.data == {"email": "newuser@example.com", "name": "New User"}
+        assert (registered.type, registered.key) == ("user_registered", str(user_id))
+        assert (welcomed.type, welcomed.key) == ("user_welcomed", str(user_id))
+        assert welcomed.data == {"email": EMAIL, "name": "New User"}
 
-        session = shop.users.authenticate("newuser@example.com", "SecurePass123!")
-        assert shop.users.user_of(session.access_token).id == user.id
+    def test_person_whom_the_identity_provider_knows_needs_no_registration(
+        self, customer: Customer, code_for: Callable[[str, str], str]
+    ) -> None:
+        customer.sign_in(code_for(EMAIL, "New User"))
 
-    def test_unverified_user_cannot_log_in(self, shop: Shop) -> None:
-        shop.users.register("newuser@example.com", "SecurePass123!", "New User")
+        assert customer.name() == "New User"
+
+    def test_unknown_code_of_the_identity_provider_opens_no_session(self, shop: Shop) -> None:
+        with pytest.raises(InvalidCredentials):
+            shop.users.sign_in("guess")
+
+    def test_deactivated_user_cannot_sign_in(
+        self, shop: Shop, code_for: Callable[[str, str], str]
+    ) -> None:
+        user = shop.users.user_of(shop.users.sign_in(code_for(EMAIL, "User")).access_token)
+        user.is_active = False
+        with shop.database.begin() as work:
+            work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
-            shop.users.authenticate("newuser@example.com", "SecurePass123!")
+            shop.users.sign_in(code_for(EMAIL, "User"))
+
+    def test_sign_in_takes_an_unverified_account_over_without_its_password(
+        self, shop: Shop, code_for: Callable[[str, str], str]
+    ) -> None:
+        impostor = shop.users.register(EMAIL, PASSWORD, "Impostor")
+
+        session = shop.users.sign_in(code_for(EMAIL, "New User"))
+
+        assert session.user_id == impostor.id
+        with pytest.raises(InvalidCredentials):
+            shop.users.authenticate(EMAIL, PASSWORD)
+
+    def test_unverified_user_cannot_log_in(self, shop: Shop) -> None:
+        shop.users.register(EMAIL, PASSWORD, "New User")
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.authenticate(EMAIL, PASSWORD)
+
+    def test_wrong_verification_token_verifies_nobody(self, shop: Shop) -> None:
+        user = shop.users.register(EMAIL, PASSWORD, "New User")
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.verify_email(user.id, "guess")
+
+    def test_unknown_access_token_is_nobodys(self, shop: Shop) -> None:
+        with pytest.raises(InvalidCredentials):
+            shop.users.user_of("guess")
 
     def test_second_registration_leaves_the_first_alone(
         self, shop: Shop, published: Callable[[int], list[Event]]
     ) -> None:
-        first = shop.users.register("newuser@example.com", "SecurePass123!", "New User")
+        first = shop.users.register(EMAIL, PASSWORD, "New User")
 
         with pytest.raises(EmailTaken):
-            shop.users.register("newuser@example.com", "AnotherPass456!", "Impostor")
+            shop.users.register(EMAIL, "AnotherPass456!", "Impostor")
 
         token = shop.users.verification_token(first.id) or ""
         shop.users.verify_email(first.id, token)
-        assert shop.users.authenticate("newuser@example.com", "SecurePass123!").user_id == first.id
+        assert shop.users.authenticate(EMAIL, PASSWORD).user_id == first.id
+        shop.events.relay()
         assert [event.type for event in published(2)] == ["user_registered", "user_welcomed"]

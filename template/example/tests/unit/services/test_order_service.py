@@ -1,12 +1,19 @@
+from decimal import Decimal
+
 import pytest
 
-from {{ package_name }}.adapters.memory import MemoryBroker, MemoryDatabase
+from {{ package_name }}.adapters.memory import (
+    MemoryDatabase,
+    MemoryPayments,
+)
 from {{ package_name }}.domain import (
     InvalidOrder,
     Item,
     NotFound,
     OrderStatus,
     OutOfStock,
+    PaymentDeclined,
+    Unavailable,
     User,
 )
 from {{ package_name }}.services.orders import OrderService
@@ -20,13 +27,13 @@ def database() -> MemoryDatabase:
 
 
 @pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker()
+def payments() -> MemoryPayments:
+    return MemoryPayments()
 
 
 @pytest.fixture
-def orders(database: MemoryDatabase, broker: MemoryBroker) -> OrderService:
-    return OrderService(database, broker)
+def orders(database: MemoryDatabase, payments: MemoryPayments) -> OrderService:
+    return OrderService(database, payments)
 
 
 @pytest.fixture
@@ -50,6 +57,16 @@ def left(database: MemoryDatabase, item: Item) -> int:
         return work.items.get(item.sku).quantity
 
 
+def waiting(database: MemoryDatabase) -> list[str]:
+    """The types of the events in the outbox."""
+    with database.begin() as work:
+        found = []
+        while event := work.outbox.oldest():
+            found.append(event.type)
+            work.outbox.remove(event)
+        return found
+
+
 class TestOrderService:
     def test_place_reserves_stock_and_adds_up(
         self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
@@ -60,19 +77,13 @@ class TestOrderService:
         assert order.total_amount == item.price * 3
         assert left(database, item) == 2
 
-    def test_place_beyond_stock_takes_and_tells_nothing(
-        self,
-        orders: OrderService,
-        database: MemoryDatabase,
-        broker: MemoryBroker,
-        user: User,
-        item: Item,
+    def test_place_beyond_stock_takes_nothing(
+        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
     ) -> None:
         with pytest.raises(OutOfStock):
             orders.place(user.id, item.sku, 6)
 
         assert left(database, item) == 5
-        assert broker.published == []
 
     @pytest.mark.parametrize("quantity", [0, -1])
     def test_place_without_positive_quantity_is_refused(
@@ -95,20 +106,89 @@ class TestOrderService:
         with pytest.raises(NotFound):
             orders.place(user.id, "SKU-NONE", 1)
 
-    def test_cancel_gives_stock_back(
+    def test_pay_charges_once_and_tells_it(
         self,
         orders: OrderService,
         database: MemoryDatabase,
-        broker: MemoryBroker,
+        payments: MemoryPayments,
         user: User,
         item: Item,
     ) -> None:
         order = orders.place(user.id, item.sku, 3)
 
-        orders.cancel(order.id)
+        assert orders.pay(order.id).status is OrderStatus.PAID
+
+        assert payments.charged == {str(order.id): order.total_amount}
+        assert waiting(database) == ["order_paid"]
+        with pytest.raises(InvalidOrder):
+            orders.pay(order.id)
+
+    def test_declined_payment_cancels_and_tells_nothing(
+        self,
+        orders: OrderService,
+        database: MemoryDatabase,
+        payments: MemoryPayments,
+        user: User,
+        item: Item,
+    ) -> None:
+        order = orders.place(user.id, item.sku, 3)
+        payments.declines = True
+
+        with pytest.raises(PaymentDeclined):
+            orders.pay(order.id)
+
+        assert orders.get(order.id).status is OrderStatus.CANCELLED
+        assert left(database, item) == 5
+        assert waiting(database) == []
+
+    def test_undecided_payment_leaves_the_order_to_be_paid(
+        self,
+        orders: OrderService,
+        database: MemoryDatabase,
+        payments: MemoryPayments,
+        user: User,
+        item: Item,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        order = orders.place(user.id, item.sku, 3)
+
+        def away(amount: Decimal, reference: str) -> None:
+            raise Unavailable("simulated")
+
+        with monkeypatch.context() as patch, pytest.raises(Unavailable):
+            patch.setattr(payments, "charge", away)
+            orders.pay(order.id)
+
+        assert left(database, item) == 2
+        assert orders.pay(order.id).status is OrderStatus.PAID
+
+    def test_fulfil_again_changes_nothing(
+        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+    ) -> None:
+        order = orders.place(user.id, item.sku, 3)
+        orders.pay(order.id)
+
+        for _ in range(2):
+            assert orders.fulfil(order.id).status is OrderStatus.FULFILLED
+
+        assert waiting(database) == ["order_paid", "order_fulfilled"]
+
+    def test_fulfil_of_unpaid_order_is_refused(
+        self, orders: OrderService, user: User, item: Item
+    ) -> None:
+        order = orders.place(user.id, item.sku, 3)
+
+        with pytest.raises(InvalidOrder):
+            orders.fulfil(order.id)
+
+    def test_cancel_gives_stock_back(
+        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+    ) -> None:
+        order = orders.place(user.id, item.sku, 3)
+
+        assert orders.cancel(order.id).status is OrderStatus.CANCELLED
 
         assert left(database, item) == 5
-        assert [event.type for event in broker.published] == ["order_placed", "order_cancelled"]
 
     def test_cancel_of_paid_order_is_refused(
         self, orders: OrderService, database: MemoryDatabase, user: User, item: Item

@@ -1,11 +1,12 @@
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryBroker,
     MemoryCache,
     MemoryDatabase,
+    MemoryIdentityProvider,
+    MemoryMailer,
 )
-from {{ package_name }}.domain import EmailTaken, InvalidCredentials
+from {{ package_name }}.domain import EmailTaken, Identity, InvalidCredentials
 from {{ package_name }}.passwords import Passwords
 from {{ package_name }}.services.users import (
     VERIFICATION_SECONDS,
@@ -29,13 +30,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker()
+def identity() -> MemoryIdentityProvider:
+    return MemoryIdentityProvider()
 
 
 @pytest.fixture
-def users(clock: Clock, broker: MemoryBroker, passwords: Passwords) -> UserService:
-    return UserService(MemoryDatabase(), MemoryCache(clock), broker, passwords)
+def mailer() -> MemoryMailer:
+    return MemoryMailer()
+
+
+@pytest.fixture
+def users(
+    clock: Clock, identity: MemoryIdentityProvider, mailer: MemoryMailer, passwords: Passwords
+) -> UserService:
+    return UserService(MemoryDatabase(), MemoryCache(clock), identity, mailer, passwords)
 
 
 def verified(users: UserService, email: str) -> None:
@@ -50,15 +58,23 @@ class TestUserService:
         assert PASSWORD not in user.password_hash
         assert not user.is_verified
 
-    def test_register_with_taken_email_in_other_case_is_refused(
-        self, users: UserService, broker: MemoryBroker
-    ) -> None:
+    def test_register_with_taken_email_in_other_case_is_refused(self, users: UserService) -> None:
         users.register("ada@example.com", PASSWORD, "Ada")
 
         with pytest.raises(EmailTaken):
             users.register("Ada@Example.com", PASSWORD, "Another Ada")
 
-        assert len(broker.published) == 1
+    def test_verification_is_sent_as_long_as_it_is_of_use(
+        self, users: UserService, mailer: MemoryMailer
+    ) -> None:
+        user = users.register("ada@example.com", PASSWORD, "Ada")
+        token = users.verification_token(user.id) or ""
+
+        users.send_verification(user.id)
+        users.verify_email(user.id, token)
+        users.send_verification(user.id)
+
+        assert mailer.sent == [("ada@example.com", token)]
 
     def test_verification_token_works_once(self, users: UserService) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
@@ -111,3 +127,40 @@ class TestUserService:
     def test_unknown_access_token_is_refused(self, users: UserService) -> None:
         with pytest.raises(InvalidCredentials):
             users.user_of("guess")
+
+    def test_sign_in_registers_who_is_new_and_recognises_who_is_not(
+        self, users: UserService, identity: MemoryIdentityProvider
+    ) -> None:
+        identity.codes = {code: Identity("Ada@example.com", "Ada") for code in ("1", "2")}
+
+        first, second = users.sign_in("1"), users.sign_in("2")
+
+        user = users.user_of(first.access_token)
+        assert (user.email, user.name, user.is_verified) == ("ada@example.com", "Ada", True)
+        assert second.user_id == first.user_id
+
+    def test_sign_in_leaves_no_password_that_was_set_before_the_address_was_verified(
+        self, users: UserService, identity: MemoryIdentityProvider
+    ) -> None:
+        impostor = users.register("ada@example.com", PASSWORD, "Impostor")
+        identity.codes = {"1": Identity("ada@example.com", "Ada")}
+
+        session = users.sign_in("1")
+
+        assert session.user_id == impostor.id
+        with pytest.raises(InvalidCredentials):
+            users.authenticate("ada@example.com", PASSWORD)
+
+    def test_sign_in_keeps_the_password_of_a_verified_user(
+        self, users: UserService, identity: MemoryIdentityProvider
+    ) -> None:
+        verified(users, "ada@example.com")
+        identity.codes = {"1": Identity("ada@example.com", "Ada")}
+
+        session = users.sign_in("1")
+
+        assert users.authenticate("ada@example.com", PASSWORD).user_id == session.user_id
+
+    def test_sign_in_with_unknown_code_is_refused(self, users: UserService) -> None:
+        with pytest.raises(InvalidCredentials):
+            users.sign_in("guess")

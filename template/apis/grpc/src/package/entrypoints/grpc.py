@@ -1,11 +1,13 @@
-"""The users of the shop over gRPC: `python -m {{ package_name }}.entrypoints.grpc`."""
+"""Users and orders of the shop over gRPC: `python -m {{ package_name }}.entrypoints.grpc`."""
 
+import logging
 import os
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import wraps
 from typing import NoReturn, TypeVar
 from uuid import UUID
@@ -19,13 +21,16 @@ from ..domain import (
     InvalidCredentials,
     InvalidOrder,
     NotFound,
+    Order,
     OutOfStock,
+    PaymentDeclined,
     ShopError,
+    Unavailable,
     User,
 )
-from ..generated import user_pb2, user_pb2_grpc
+from ..generated import order_pb2, order_pb2_grpc, user_pb2, user_pb2_grpc
 
-SERVICE = "shop.v1.UserService"
+SERVICES = ("shop.v1.UserService", "shop.v1.OrderService")
 THREADS = 10
 STOP_SECONDS = 10
 
@@ -35,42 +40,49 @@ STATUS_CODES: dict[type[ShopError], grpc.StatusCode] = {
     EmailTaken: grpc.StatusCode.ALREADY_EXISTS,
     InvalidOrder: grpc.StatusCode.FAILED_PRECONDITION,
     OutOfStock: grpc.StatusCode.FAILED_PRECONDITION,
+    PaymentDeclined: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 EMAIL = re.compile(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 # One line of text. A database may refuse control characters: PostgreSQL has no NUL.
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+SKU = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+
+log = logging.getLogger(__name__)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-Method = Callable[["UserServicer", Request, grpc.ServicerContext], Response]
+Servicer = TypeVar("Servicer")
+Method = Callable[[Servicer, Request, grpc.ServicerContext], Response]
 
 
 class InvalidRequest(Exception):
     """A field of a request is not what it should be."""
 
 
-def refusing(method: Method[Request, Response]) -> Method[Request, Response]:
+def refusing(method: Method[Servicer, Request, Response]) -> Method[Servicer, Request, Response]:
     """Answer what the shop refuses: here, and nowhere else, errors become status codes."""
 
     @wraps(method)
-    def refuse(
-        servicer: "UserServicer", request: Request, context: grpc.ServicerContext
-    ) -> Response:
+    def refuse(servicer: Servicer, request: Request, context: grpc.ServicerContext) -> Response:
         try:
             return method(servicer, request, context)
         except InvalidRequest as error:
-            abort(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+            abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except ShopError as error:
             codes = (code for kind, code in STATUS_CODES.items() if isinstance(error, kind))
-            abort(context, next(codes, grpc.StatusCode.UNKNOWN), error)
+            abort(context, next(codes, grpc.StatusCode.UNKNOWN), str(error))
+        except Unavailable as error:
+            # What it is that is away concerns nobody outside.
+            log.warning("%s", error)
+            abort(context, grpc.StatusCode.UNAVAILABLE, "try again later")
 
     return refuse
 
 
-def abort(context: grpc.ServicerContext, code: grpc.StatusCode, error: Exception) -> NoReturn:
-    context.abort(code, str(error))
-    raise AssertionError("abort does not return") from error
+def abort(context: grpc.ServicerContext, code: grpc.StatusCode, details: str) -> NoReturn:
+    context.abort(code, details)
+    raise AssertionError("abort does not return")
 
 
 def require(met: object, problem: str) -> None:
@@ -78,7 +90,7 @@ def require(met: object, problem: str) -> None:
         raise InvalidRequest(problem)
 
 
-def user_id(text: str) -> UUID:
+def uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
@@ -118,7 +130,7 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
         self, request: user_pb2.GetUserRequest, context: grpc.ServicerContext
     ) -> user_pb2.User:
         user = self._users.user_of(access_token(context))
-        if user.id != user_id(request.id):
+        if user.id != uuid(request.id):
             # Nobody learns who else is registered.
             raise NotFound(f"user {request.id}")
         return message(user)
@@ -128,7 +140,7 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
         self, request: user_pb2.VerifyUserRequest, context: grpc.ServicerContext
     ) -> user_pb2.User:
         require(request.token.isascii(), "token: not a token")
-        return message(self._users.verify_email(user_id(request.id), request.token))
+        return message(self._users.verify_email(uuid(request.id), request.token))
 
     @refusing
     def Authenticate(
@@ -138,29 +150,101 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
         session = self._users.authenticate(request.email, request.password)
         return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
 
+    @refusing
+    def SignIn(
+        self, request: user_pb2.SignInRequest, context: grpc.ServicerContext
+    ) -> user_pb2.Session:
+        require(1 <= len(request.code) <= 2_000, "code: 1 to 2000 characters")
+        session = self._users.sign_in(request.code)
+        return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
+
+
+class OrderServicer(order_pb2_grpc.OrderServiceServicer):
+    def __init__(self, shop: Shop) -> None:
+        self._users = shop.users
+        self._orders = shop.orders
+
+    @refusing
+    def PlaceOrder(
+        self, request: order_pb2.PlaceOrderRequest, context: grpc.ServicerContext
+    ) -> order_pb2.Order:
+        user = self._users.user_of(access_token(context))
+        require(SKU.fullmatch(request.sku), "sku: 1 to 64 characters on one line")
+        require(1 <= request.quantity <= 1_000, "quantity: 1 to 1000")
+        return order_message(self._orders.place(user.id, request.sku, request.quantity))
+
+    @refusing
+    def GetOrder(
+        self, request: order_pb2.GetOrderRequest, context: grpc.ServicerContext
+    ) -> order_pb2.Order:
+        return order_message(self._own_order(request.id, context))
+
+    @refusing
+    def PayOrder(
+        self, request: order_pb2.PayOrderRequest, context: grpc.ServicerContext
+    ) -> order_pb2.Order:
+        return order_message(self._orders.pay(self._own_order(request.id, context).id))
+
+    def _own_order(self, order_id: str, context: grpc.ServicerContext) -> Order:
+        user = self._users.user_of(access_token(context))
+        order = self._orders.get(uuid(order_id))
+        if order.user_id != user.id:
+            # Nobody learns which orders others have.
+            raise NotFound(f"order {order_id}")
+        return order
+
+
+def order_message(order: Order) -> order_pb2.Order:
+    return order_pb2.Order(
+        id=str(order.id),
+        sku=order.sku,
+        quantity=order.quantity,
+        total_amount=str(order.total_amount),
+        status=order.status,
+    )
+
 
 def create_server(shop: Shop, threads: ThreadPoolExecutor) -> grpc.Server:
     """The server of a shop, health service included; it has no port yet."""
     # Without this, two servers could have one port and share its calls.
     server = grpc.server(threads, options=[("grpc.so_reuseport", 0)])
     user_pb2_grpc.add_UserServiceServicer_to_server(UserServicer(shop), server)
+    order_pb2_grpc.add_OrderServiceServicer_to_server(OrderServicer(shop), server)
     servicer = health.HealthServicer()
-    for service in (SERVICE, health.OVERALL_HEALTH):
+    for service in (*SERVICES, health.OVERALL_HEALTH):
         servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     return server
+
+
+@contextmanager
+def serve(shop: Shop, address: str) -> Iterator[str]:
+    """Serve the API of a shop at `host:port` for as long as the block lasts. Port 0 is any free one.
+
+    Yields:
+        Its address.
+
+    Raises:
+        RuntimeError: the address cannot be had.
+    """
+    # The pool ends last: no call is at work after the block.
+    with ThreadPoolExecutor(THREADS) as threads:
+        server = create_server(shop, threads)
+        port = server.add_insecure_port(address)
+        server.start()
+        try:
+            yield f"{address.rpartition(':')[0]}:{port}"
+        finally:
+            server.stop(STOP_SECONDS).wait()
 
 
 def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with bootstrap() as shop, ThreadPoolExecutor(THREADS) as threads:
-        server = create_server(shop, threads)
-        server.add_insecure_port(os.environ.get("GRPC_ADDRESS", "127.0.0.1:50051"))
-        server.start()
+    address = os.environ.get("GRPC_ADDRESS", "127.0.0.1:50051")
+    with bootstrap() as shop, serve(shop, address):
         stop.wait()
-        server.stop(STOP_SECONDS).wait()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,12 @@ class AuthenticateRequest(_message.Message):
     password: str
     def __init__(self, email: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
 
+class SignInRequest(_message.Message):
+    __slots__ = ("code",)
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    def __init__(self, code: _Optional[str] = ...) -> None: ...
+
 class Session(_message.Message):
     __slots__ = ("user_id", "access_token")
     USER_ID_FIELD_NUMBER: _ClassVar[int]

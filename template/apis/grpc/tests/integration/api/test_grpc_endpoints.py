@@ -1,6 +1,7 @@
 import importlib.util
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,9 +12,20 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, InvalidCredentials, ShopError
-from {{ package_name }}.entrypoints.grpc import SERVICE, STATUS_CODES
-from {{ package_name }}.generated import user_pb2, user_pb2_grpc
+from {{ package_name }}.domain import (
+    Event,
+    InvalidCredentials,
+    OrderStatus,
+    ShopError,
+    Unavailable,
+)
+from {{ package_name }}.entrypoints.grpc import SERVICES, STATUS_CODES
+from {{ package_name }}.generated import (
+    order_pb2,
+    order_pb2_grpc,
+    user_pb2,
+    user_pb2_grpc,
+)
 from {{ package_name }}.ports import Database
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +61,7 @@ class TestIntegrationGrpcUsers:
     def test_create_user_stores_the_row_and_tells_the_others(
         self,
         users: user_pb2_grpc.UserServiceStub,
+        shared_shop: Shop,
         shared_database: Database,
         published: Callable[[int], list[Event]],
     ) -> None:
@@ -58,6 +71,7 @@ class TestIntegrationGrpcUsers:
             stored = work.users.get(UUID(answer.id))
         assert (stored.email, stored.name, stored.is_verified) == ("ada@example.com", "Ada", False)
         assert stored.password_hash != PASSWORD
+        shared_shop.events.relay()
         assert [event.type for event in published(1)] == ["user_registered"]
 
     @pytest.mark.parametrize(
@@ -155,6 +169,96 @@ class TestIntegrationGrpcUsers:
         assert invalid is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def metadata_of(shop: Shop, email: str) -> list[tuple[str, str]]:
+    """The metadata of a user who is registered, verified and logged in."""
+    user = shop.users.register(email, PASSWORD, "Member")
+    shop.users.verify_email(user.id, shop.users.verification_token(user.id) or "")
+    return [("authorization", f"Bearer {shop.users.authenticate(email, PASSWORD).access_token}")]
+
+
+class TestIntegrationGrpcOrders:
+    @pytest.fixture
+    def orders(self, grpc_channel: grpc.Channel) -> order_pb2_grpc.OrderServiceStub:
+        """Stub of the order service."""
+        return order_pb2_grpc.OrderServiceStub(grpc_channel)
+
+    @pytest.fixture
+    def mugs(self, shared_shop: Shop) -> str:
+        """SKU of an item of which ten are left."""
+        return shared_shop.inventory.create_item("SKU-MUG", 10, price=Decimal("7.50")).sku
+
+    def test_order_reserves_stock_and_is_paid(
+        self, orders: order_pb2_grpc.OrderServiceStub, shared_shop: Shop, mugs: str
+    ) -> None:
+        buyer = metadata_of(shared_shop, "buyer@example.com")
+
+        request = order_pb2.PlaceOrderRequest(sku=mugs, quantity=3)
+        placed = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
+        paid = orders.PayOrder(
+            order_pb2.PayOrderRequest(id=placed.id), metadata=buyer, timeout=SECONDS
+        )
+        shown = orders.GetOrder(
+            order_pb2.GetOrderRequest(id=placed.id), metadata=buyer, timeout=SECONDS
+        )
+
+        assert (placed.total_amount, placed.status) == ("22.50", "pending")
+        assert (paid.status, shown) == ("paid", paid)
+        assert shared_shop.inventory.get_item(mugs).quantity == 7
+
+    def test_declined_payment_cancels_the_order(
+        self,
+        orders: order_pb2_grpc.OrderServiceStub,
+        shared_shop: Shop,
+        mugs: str,
+        decline_payments: Callable[[], None],
+    ) -> None:
+        buyer = metadata_of(shared_shop, "buyer@example.com")
+        request = order_pb2.PlaceOrderRequest(sku=mugs, quantity=3)
+        order = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
+        decline_payments()
+
+        code = refused(orders.PayOrder, order_pb2.PayOrderRequest(id=order.id), metadata=buyer)
+
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert shared_shop.orders.get(UUID(order.id)).status is OrderStatus.CANCELLED
+        assert shared_shop.inventory.get_item(mugs).quantity == 10
+
+    @pytest.mark.parametrize("change", [{"sku": ""}, {"quantity": 0}, {"quantity": -1}], ids=str)
+    def test_order_with_invalid_field_takes_nothing(
+        self,
+        orders: order_pb2_grpc.OrderServiceStub,
+        shared_shop: Shop,
+        mugs: str,
+        change: dict[str, Any],
+    ) -> None:
+        buyer = metadata_of(shared_shop, "buyer@example.com")
+        request = order_pb2.PlaceOrderRequest(**{"sku": mugs, "quantity": 1, **change})
+
+        code = refused(orders.PlaceOrder, request, metadata=buyer)
+
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert shared_shop.inventory.get_item(mugs).quantity == 10
+
+    def test_order_of_another_user_is_not_found(
+        self, orders: order_pb2_grpc.OrderServiceStub, shared_shop: Shop, mugs: str
+    ) -> None:
+        request = order_pb2.PlaceOrderRequest(sku=mugs, quantity=1)
+        buyer = metadata_of(shared_shop, "buyer@example.com")
+        order = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
+        other = metadata_of(shared_shop, "other@example.com")
+
+        code = refused(orders.GetOrder, order_pb2.GetOrderRequest(id=order.id), metadata=other)
+
+        assert code is grpc.StatusCode.NOT_FOUND
+
+    def test_call_without_token_is_unauthenticated(
+        self, orders: order_pb2_grpc.OrderServiceStub
+    ) -> None:
+        request = order_pb2.GetOrderRequest(id=str(uuid4()))
+
+        assert refused(orders.GetOrder, request) is grpc.StatusCode.UNAUTHENTICATED
+
+
 class TestIntegrationGrpcServer:
     def test_call_that_takes_too_long_exceeds_its_deadline(
         self,
@@ -176,7 +280,7 @@ class TestIntegrationGrpcServer:
 
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
 
-    @pytest.mark.parametrize("service", ["", SERVICE], ids=["server", "users"])
+    @pytest.mark.parametrize("service", ["", *SERVICES])
     def test_health_service_says_that_it_serves(
         self, grpc_channel: grpc.Channel, service: str
     ) -> None:
@@ -186,6 +290,23 @@ class TestIntegrationGrpcServer:
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
 
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    def test_provider_that_is_away_is_unavailable(
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        shared_shop: Shop,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def away(code: str) -> None:
+            raise Unavailable("the internal name of the provider")
+
+        monkeypatch.setattr(shared_shop.users, "sign_in", away)
+
+        with pytest.raises(grpc.RpcError) as error:
+            users.SignIn(user_pb2.SignInRequest(code="any"), timeout=SECONDS)
+
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert error.value.details() == "try again later"
 
     async def test_asynchronous_client_gets_the_same_answers(
         self, grpc_async_channel: grpc.aio.Channel, shared_database: Database
@@ -213,6 +334,9 @@ class TestIntegrationGrpcServer:
 
         made = sorted(tmp_path.iterdir())
         assert [path.name for path in made] == [
+            "order_pb2.py",
+            "order_pb2.pyi",
+            "order_pb2_grpc.py",
             "user_pb2.py",
             "user_pb2.pyi",
             "user_pb2_grpc.py",

@@ -1,16 +1,20 @@
 """The shop over HTTP: `uvicorn --factory {{ package_name }}.entrypoints.rest:create_app`."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp
 
 from ..bootstrap import Shop, bootstrap
 from ..domain import (
@@ -21,17 +25,24 @@ from ..domain import (
     Order,
     OrderStatus,
     OutOfStock,
+    PaymentDeclined,
     ShopError,
+    Unavailable,
     User,
 )
 
 STATUS_CODES: dict[type[ShopError], int] = {
     InvalidCredentials: 401,
+    PaymentDeclined: 402,
     NotFound: 404,
     EmailTaken: 409,
     InvalidOrder: 409,
     OutOfStock: 409,
 }
+
+STOP_SECONDS = 5
+
+log = logging.getLogger(__name__)
 
 # One line of text. A database may refuse control characters: PostgreSQL has no NUL.
 ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
@@ -60,6 +71,10 @@ class Verification(Body):
 class Credentials(Body):
     email: Email
     password: Annotated[str, Field(max_length=200)]
+
+
+class SignIn(Body):
+    code: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
 class NewOrder(Body):
@@ -168,6 +183,12 @@ def log_in(credentials: Credentials, shop: TheShop) -> TokenAnswer:
     return TokenAnswer.model_validate(session)
 
 
+@router.post("/sessions/provider", status_code=201, responses=refusals(401, 503))
+def sign_in(request: SignIn, shop: TheShop) -> TokenAnswer:
+    """Log in with the code that the identity provider gave to somebody who logged in there."""
+    return TokenAnswer.model_validate(shop.users.sign_in(request.code))
+
+
 @router.get("/users/me", response_model=UserAnswer, responses=refusals(401))
 def who_am_i(user: LoggedIn) -> User:
     return user
@@ -192,9 +213,12 @@ def get_order(order: OwnOrder) -> Order:
 
 
 @router.post(
-    "/orders/{order_id}/payment", response_model=OrderAnswer, responses=refusals(401, 404, 409)
+    "/orders/{order_id}/payment",
+    response_model=OrderAnswer,
+    responses=refusals(401, 402, 404, 409, 503),
 )
 def pay_order(order: OwnOrder, shop: TheShop) -> Order:
+    """Charge the buyer. A declined payment cancels the order; after a 503 it may be tried again."""
     return shop.orders.pay(order.id)
 
 
@@ -211,6 +235,12 @@ def refuse(_: Request, error: Exception) -> JSONResponse:
     code = next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 400)
     headers = {"WWW-Authenticate": "Bearer"} if code == 401 else None
     return JSONResponse({"detail": str(error)}, code, headers)
+
+
+def put_off(_: Request, error: Exception) -> JSONResponse:
+    """Something that the shop relies on is away; what it is concerns nobody outside."""
+    log.warning("%s", error)
+    return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": "5"})
 
 
 def refuse_input(_: Request, error: Exception) -> JSONResponse:
@@ -232,5 +262,47 @@ def create_app(shop: Shop | None = None) -> FastAPI:
     app.state.shop = shop
     app.include_router(router)
     app.add_exception_handler(ShopError, refuse)
+    app.add_exception_handler(Unavailable, put_off)
     app.add_exception_handler(RequestValidationError, refuse_input)
     return app
+
+
+def serve(shop: Shop, address: str) -> AbstractContextManager[str]:
+    """Serve the API of a shop: see `serve_app`."""
+    return serve_app(create_app(shop), address)
+
+
+@contextmanager
+def serve_app(
+    app: ASGIApp, address: str, lifespan: Literal["auto", "off"] = "auto"
+) -> Iterator[str]:
+    """Serve an app at `host:port` for as long as the block lasts. Port 0 is any free one.
+
+    Yields:
+        Its URL.
+
+    Raises:
+        RuntimeError: it did not start; the log says why.
+    """
+    host, _, port = address.rpartition(":")
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=int(port),
+        lifespan=lifespan,
+        log_config=None,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="rest", daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            thread.join(0.005)
+        if not server.started:
+            raise RuntimeError(f"nothing can be served at {address}")
+        bound = server.servers[0].sockets[0].getsockname()
+        yield f"http://{bound[0]}:{bound[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(2 * STOP_SECONDS)

@@ -9,9 +9,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, NotFound, OrderStatus, ShopError
+from {{ package_name }}.domain import (
+    Event,
+    NotFound,
+    OrderStatus,
+    ShopError,
+    Unavailable,
+)
 from {{ package_name }}.entrypoints.rest import STATUS_CODES, create_app
-from {{ package_name }}.ports import Database
+from {{ package_name }}.ports import Database, Payments
 
 from tests.factories import ItemFactory
 
@@ -115,6 +121,7 @@ class TestIntegrationRestUsers:
 
         assert verified.json()["is_verified"]
         assert me.json() == user | {"is_verified": True}
+        shop.events.relay()
         assert [event.type for event in published(2)] == ["user_registered", "user_welcomed"]
 
     def test_wrong_verification_token_verifies_nobody(
@@ -193,6 +200,48 @@ class TestIntegrationRestOrders:
         assert paid.json() == placed.json() | {"status": "paid"}
         assert rest_client.get(path, headers=buyer).json() == paid.json()
         assert left(database, mugs) == 7
+
+    def test_declined_payment_cancels_the_order(
+        self,
+        rest_client: TestClient,
+        database: Database,
+        buyer: Headers,
+        mugs: str,
+        decline_payments: Callable[[], None],
+    ) -> None:
+        order = {"sku": mugs, "quantity": 3}
+        path = f"/orders/{rest_client.post('/orders', headers=buyer, json=order).json()['id']}"
+        decline_payments()
+
+        answer = rest_client.post(f"{path}/payment", headers=buyer)
+
+        assert answer.status_code == 402
+        assert rest_client.get(path, headers=buyer).json()["status"] == "cancelled"
+        assert left(database, mugs) == 10
+
+    def test_payment_that_is_not_decided_may_be_tried_again(
+        self,
+        rest_client: TestClient,
+        payments: Payments,
+        buyer: Headers,
+        mugs: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        order = {"sku": mugs, "quantity": 3}
+        path = f"/orders/{rest_client.post('/orders', headers=buyer, json=order).json()['id']}"
+
+        def away(amount: Decimal, reference: str) -> None:
+            raise Unavailable("the internal name of the gateway")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(payments, "charge", away)
+            put_off = rest_client.post(f"{path}/payment", headers=buyer)
+        paid = rest_client.post(f"{path}/payment", headers=buyer)
+
+        assert put_off.status_code == 503
+        assert put_off.json() == {"detail": "try again later"}
+        assert put_off.headers["Retry-After"]
+        assert paid.json()["status"] == "paid"
 
     def test_cancelled_order_gives_stock_back(
         self, rest_client: TestClient, database: Database, shop: Shop, buyer: Headers, mugs: str

@@ -6,11 +6,12 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from ..domain import Event, ShopError
+from ..domain import Event, ShopError, Unavailable
 
 TOPIC = "shop-events"
 DEAD_LETTERS = "shop-events-dead-letters"
 GROUP = "shop"
+SESSION_MS = 45_000
 DELIVERY_SECONDS = 10.0
 
 
@@ -21,6 +22,7 @@ class KafkaBroker:
         config: configuration of the consumer; its `bootstrap.servers` serve the producer too.
         topic: where events go.
         dead_letters: where events go that cannot be processed.
+        delivery_seconds: how long the broker may take to accept an event.
     """
 
     def __init__(
@@ -28,9 +30,11 @@ class KafkaBroker:
         config: Mapping[str, str | int | bool],
         topic: str = TOPIC,
         dead_letters: str = DEAD_LETTERS,
+        delivery_seconds: float = DELIVERY_SECONDS,
     ) -> None:
         self.topic = topic
         self.dead_letters = dead_letters
+        self._delivery_seconds = delivery_seconds
         self._config = {"auto.offset.reset": "earliest", **config, "enable.auto.commit": False}
         self._producer = Producer(
             {"bootstrap.servers": config["bootstrap.servers"], "linger.ms": 0}
@@ -39,9 +43,23 @@ class KafkaBroker:
 
     @classmethod
     @contextmanager
-    def connect(cls, bootstrap_servers: str) -> Iterator["KafkaBroker"]:
-        """The broker at these addresses; the consumer leaves its group at the end of the block."""
-        with cls({"bootstrap.servers": bootstrap_servers, "group.id": GROUP}) as broker:
+    def connect(cls, environment: Mapping[str, str]) -> Iterator["KafkaBroker"]:
+        """The broker at KAFKA_BOOTSTRAP_SERVERS; the consumer leaves its group at the end of the block.
+
+        KAFKA_TOPIC, KAFKA_DEAD_LETTERS, KAFKA_GROUP, KAFKA_SESSION_MS (how soon the group
+        notices that a consumer is gone) and KAFKA_DELIVERY_SECONDS have defaults.
+        """
+        config: dict[str, str | int | bool] = {
+            "bootstrap.servers": environment["KAFKA_BOOTSTRAP_SERVERS"],
+            "group.id": environment.get("KAFKA_GROUP", GROUP),
+            "session.timeout.ms": int(environment.get("KAFKA_SESSION_MS", SESSION_MS)),
+        }
+        with cls(
+            config,
+            topic=environment.get("KAFKA_TOPIC", TOPIC),
+            dead_letters=environment.get("KAFKA_DEAD_LETTERS", DEAD_LETTERS),
+            delivery_seconds=float(environment.get("KAFKA_DELIVERY_SECONDS", DELIVERY_SECONDS)),
+        ) as broker:
             yield broker
 
     def __enter__(self) -> Self:
@@ -65,7 +83,7 @@ class KafkaBroker:
         if message is None:
             return False
         if error := message.error():
-            raise KafkaException(error)
+            raise Unavailable(f"{self.topic}: {error.str()}")
         try:
             handle(Event.from_json(message.value() or b""))
         except (ShopError, ValueError) as error:
@@ -76,7 +94,10 @@ class KafkaBroker:
             # Read it again: without this, the consumer would go on with the next one.
             consumer.seek(_position(message))
             raise
-        consumer.commit(message=message, asynchronous=False)
+        try:
+            consumer.commit(message=message, asynchronous=False)
+        except KafkaException as error:
+            raise Unavailable(f"{self.topic}: {error.args[0].str()}") from error
         return True
 
     def _subscribed(self) -> Consumer:
@@ -93,7 +114,7 @@ class KafkaBroker:
         value: bytes | str,
         headers: dict[str, Any] | None = None,
     ) -> None:
-        """Send and wait. Raises KafkaException if the broker does not take it in time."""
+        """Send and wait. Raises Unavailable if the broker does not take it in time."""
         failed: list[Any] = []
         self._producer.produce(
             topic,
@@ -102,11 +123,12 @@ class KafkaBroker:
             headers=headers or {},
             on_delivery=lambda error, _: failed.append(error) if error else None,
         )
-        if self._producer.flush(DELIVERY_SECONDS):
+        if self._producer.flush(self._delivery_seconds):
+            # It is no longer sent: whoever wants that has to publish it again.
             self._producer.purge()
-            raise KafkaException(f"{topic}: no answer from the broker in {DELIVERY_SECONDS:g} s")
+            raise Unavailable(f"{topic}: no answer from the broker in {self._delivery_seconds:g} s")
         if failed:
-            raise KafkaException(failed[0])
+            raise Unavailable(f"{topic}: {failed[0].str()}")
 
 
 def _position(message: Message) -> TopicPartition:

@@ -1,9 +1,5 @@
 from collections.abc import Callable
 
-import pytest
-from confluent_kafka import KafkaException
-
-from {{ package_name }}.adapters import kafka
 from {{ package_name }}.adapters.kafka import KafkaBroker
 from {{ package_name }}.domain import Event
 
@@ -32,12 +28,3 @@ class TestIntegrationKafkaProducers:
 
         numbers = [Event.from_json(message.value() or b"").data["number"] for message in messages]
         assert numbers == list(range(20))
-
-    def test_publish_to_a_broker_that_is_away_is_an_error(
-        self, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 0.1)
-        config = {"bootstrap.servers": f"127.0.0.1:{unused_tcp_port}", "group.id": "test"}
-
-        with KafkaBroker(config) as broker, pytest.raises(KafkaException, match="no answer"):
-            broker.publish(Event("user_created", "user-123", {}))

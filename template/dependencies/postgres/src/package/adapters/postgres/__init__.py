@@ -1,14 +1,20 @@
 """The shop's database on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from .repositories import ItemRepository, OrderRepository, UserRepository
+from ...domain import Unavailable
+from .repositories import ItemRepository, OrderRepository, Outbox, UserRepository
 
 __all__ = ["PostgresDatabase", "PostgresUnitOfWork"]
+
+CONNECT_SECONDS = 5
+OPTIONS = "-c statement_timeout=10s -c lock_timeout=10s"
+"""What one statement may take, and how much of it may be waiting for a lock."""
 
 
 class PostgresUnitOfWork:
@@ -18,6 +24,7 @@ class PostgresUnitOfWork:
         self.users = UserRepository(session)
         self.items = ItemRepository(session)
         self.orders = OrderRepository(session)
+        self.outbox = Outbox(session)
 
 
 class PostgresDatabase:
@@ -26,9 +33,13 @@ class PostgresDatabase:
 
     @classmethod
     @contextmanager
-    def connect(cls, url: str) -> Iterator["PostgresDatabase"]:
-        """The database at an SQLAlchemy URL; its connections are closed at the end of the block."""
-        engine = create_engine(url, pool_pre_ping=True)
+    def connect(cls, environment: Mapping[str, str]) -> Iterator["PostgresDatabase"]:
+        """The database at DATABASE_URL, an SQLAlchemy URL; its connections are closed at the end of the block."""
+        engine = create_engine(
+            environment["DATABASE_URL"],
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_SECONDS, "options": OPTIONS},
+        )
         try:
             yield cls(sessionmaker(engine, expire_on_commit=False))
         finally:
@@ -36,5 +47,9 @@ class PostgresDatabase:
 
     @contextmanager
     def begin(self) -> Iterator[PostgresUnitOfWork]:
-        with self._sessions.begin() as session:
-            yield PostgresUnitOfWork(session)
+        try:
+            with self._sessions.begin() as session:
+                yield PostgresUnitOfWork(session)
+        except OperationalError as error:
+            # The connection was lost, or something took too long: the same again may succeed.
+            raise Unavailable(f"postgres: {error.orig}") from error

@@ -1,9 +1,19 @@
 """The tables, as SQLAlchemy sees them."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Numeric, String
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    MetaData,
+    Numeric,
+    String,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # Constraints have names, so that migrations can change them.
@@ -55,3 +65,15 @@ class OrderRow(Base):
 
     user: Mapped[UserRow] = relationship()
     item: Mapped[ItemRow] = relationship()
+
+
+class EventRow(Base):
+    """An event that waits to be published."""
+
+    __tablename__ = "outbox"
+
+    position: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), unique=True)
+    type: Mapped[str] = mapped_column(String(100))
+    key: Mapped[str] = mapped_column(String(200))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)

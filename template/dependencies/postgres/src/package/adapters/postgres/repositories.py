@@ -3,12 +3,22 @@
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ...domain import EmailTaken, Item, NotFound, Order, OrderStatus, OutOfStock, Role, User
-from .models import ItemRow, OrderRow, UserRow
+from ...domain import (
+    EmailTaken,
+    Event,
+    Item,
+    NotFound,
+    Order,
+    OrderStatus,
+    OutOfStock,
+    Role,
+    User,
+)
+from .models import EventRow, ItemRow, OrderRow, UserRow
 
 
 class UserRepository:
@@ -92,6 +102,25 @@ class OrderRepository:
     def save(self, order: Order) -> None:
         _assign(_get(self._session, OrderRow, order.id), order)
         self._session.flush()
+
+
+class Outbox:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, event: Event) -> None:
+        self._session.add(EventRow(**vars(event)))
+        self._session.flush()
+
+    def oldest(self) -> Event | None:
+        # The lock makes another relay wait, so that events keep their order.
+        row = self._session.scalar(
+            select(EventRow).order_by(EventRow.position).limit(1).with_for_update()
+        )
+        return Event(row.type, row.key, row.data, row.id) if row else None
+
+    def remove(self, event: Event) -> None:
+        self._session.execute(delete(EventRow).where(EventRow.id == event.id))
 
 
 Row = TypeVar("Row", UserRow, ItemRow, OrderRow)

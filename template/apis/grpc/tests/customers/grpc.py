@@ -1,0 +1,69 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import grpc
+
+from {{ package_name }}.domain import OrderStatus
+from {{ package_name }}.generated import (
+    order_pb2,
+    order_pb2_grpc,
+    user_pb2,
+    user_pb2_grpc,
+)
+
+SECONDS = 10
+"""How long a call may take."""
+
+
+class GrpcCustomer:
+    """Uses the gRPC API. What it refuses is a grpc.RpcError."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._users = user_pb2_grpc.UserServiceStub(channel)
+        self._orders = order_pb2_grpc.OrderServiceStub(channel)
+        self._session = user_pb2.Session()
+
+    @classmethod
+    @contextmanager
+    def connect(cls, address: str) -> Iterator["GrpcCustomer"]:
+        with grpc.insecure_channel(address) as channel:
+            yield cls(channel)
+
+    @property
+    def _metadata(self) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {self._session.access_token}")]
+
+    def register(self, email: str, password: str, name: str) -> UUID:
+        request = user_pb2.CreateUserRequest(email=email, password=password, name=name)
+        return UUID(self._users.CreateUser(request, timeout=SECONDS).id)
+
+    def verify(self, user_id: UUID, token: str) -> bool:
+        request = user_pb2.VerifyUserRequest(id=str(user_id), token=token)
+        return bool(self._users.VerifyUser(request, timeout=SECONDS).is_verified)
+
+    def log_in(self, email: str, password: str) -> None:
+        request = user_pb2.AuthenticateRequest(email=email, password=password)
+        self._session = self._users.Authenticate(request, timeout=SECONDS)
+
+    def sign_in(self, code: str) -> None:
+        request = user_pb2.SignInRequest(code=code)
+        self._session = self._users.SignIn(request, timeout=SECONDS)
+
+    def name(self) -> str:
+        request = user_pb2.GetUserRequest(id=self._session.user_id)
+        return str(self._users.GetUser(request, metadata=self._metadata, timeout=SECONDS).name)
+
+    def order(self, sku: str, quantity: int) -> UUID:
+        request = order_pb2.PlaceOrderRequest(sku=sku, quantity=quantity)
+        order = self._orders.PlaceOrder(request, metadata=self._metadata, timeout=SECONDS)
+        return UUID(order.id)
+
+    def pay(self, order_id: UUID) -> None:
+        request = order_pb2.PayOrderRequest(id=str(order_id))
+        self._orders.PayOrder(request, metadata=self._metadata, timeout=SECONDS)
+
+    def status(self, order_id: UUID) -> OrderStatus:
+        request = order_pb2.GetOrderRequest(id=str(order_id))
+        order = self._orders.GetOrder(request, metadata=self._metadata, timeout=SECONDS)
+        return OrderStatus(order.status)

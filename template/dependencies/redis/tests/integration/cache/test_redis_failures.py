@@ -1,0 +1,63 @@
+import os
+
+import pytest
+from redis import Redis
+
+from {{ package_name }}.adapters.redis import RedisCache
+from {{ package_name }}.bootstrap import Shop
+from {{ package_name }}.domain import Unavailable
+
+from tests.testbed.faults import Faults
+
+EMAIL = "ada@example.com"
+PASSWORD = "SecurePass123!"
+
+
+@pytest.mark.usefixtures("redis_environment")
+class TestIntegrationRedisFailures:
+    @pytest.mark.fault("redis", refuse=True)
+    def test_server_that_is_away_is_unavailable(self) -> None:
+        with RedisCache.connect(os.environ) as cache, pytest.raises(Unavailable):
+            cache.get("key")
+
+    @pytest.mark.fault("redis", black_hole=True)
+    def test_no_answer_in_time_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("{{ package_name }}.adapters.redis.TIMEOUT", 0.05)
+
+        with RedisCache.connect(os.environ) as cache, pytest.raises(Unavailable, match="imeout"):
+            cache.get("key")
+
+    def test_slow_server_is_waited_for(self, fault: Faults) -> None:
+        fault("redis", delay=0.05)
+
+        with RedisCache.connect(os.environ) as cache:
+            cache.set("key", "value")
+            assert cache.get("key") == "value"
+
+    def test_connection_that_was_cut_is_made_anew(self, fault: Faults) -> None:
+        proxy = fault("redis")
+
+        with RedisCache.connect(os.environ) as cache:
+            cache.set("key", "value")
+            proxy.cut()
+
+            assert cache.get("key") == "value"
+
+    @pytest.mark.fault("redis", delay=0.1)
+    def test_slow_cache_does_not_stop_registration(self, live_shop: Shop) -> None:
+        user = live_shop.users.register(EMAIL, PASSWORD, "Ada")
+
+        token = live_shop.users.verification_token(user.id) or ""
+        assert live_shop.users.verify_email(user.id, token).is_verified
+
+    def test_registration_without_a_cache_leaves_no_user_who_cannot_verify(
+        self, fault: Faults, redis_client: Redis, request: pytest.FixtureRequest
+    ) -> None:
+        proxy = fault("redis", refuse=True)
+        shop: Shop = request.getfixturevalue("live_shop")
+
+        with pytest.raises(Unavailable):
+            shop.users.register(EMAIL, PASSWORD, "Ada")
+        proxy.restore()
+
+        assert not shop.users.register(EMAIL, PASSWORD, "Ada").is_verified

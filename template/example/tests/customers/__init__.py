@@ -1,0 +1,64 @@
+"""Customers of the shop: what people do with it, by each of its APIs. Workflows and end-to-end tests are told in their terms."""
+
+from typing import Protocol
+from uuid import UUID
+
+from {{ package_name }}.bootstrap import Shop
+from {{ package_name }}.domain import OrderStatus
+
+
+class Customer(Protocol):
+    def register(self, email: str, password: str, name: str) -> UUID:
+        """The new user's id."""
+
+    def verify(self, user_id: UUID, token: str) -> bool:
+        """Whether the user is verified now."""
+
+    def log_in(self, email: str, password: str) -> None:
+        """Whatever comes after this is done as that user."""
+
+    def sign_in(self, code: str) -> None:
+        """The same, with the code of an identity provider."""
+
+    def name(self) -> str:
+        """Of whom who is logged in."""
+
+    def order(self, sku: str, quantity: int) -> UUID:
+        """The new order's id."""
+
+    def pay(self, order_id: UUID) -> None: ...
+
+    def status(self, order_id: UUID) -> OrderStatus: ...
+
+
+class LibraryCustomer:
+    """Uses the shop without an API."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._access_token = ""
+
+    def register(self, email: str, password: str, name: str) -> UUID:
+        return self._shop.users.register(email, password, name).id
+
+    def verify(self, user_id: UUID, token: str) -> bool:
+        return self._shop.users.verify_email(user_id, token).is_verified
+
+    def log_in(self, email: str, password: str) -> None:
+        self._access_token = self._shop.users.authenticate(email, password).access_token
+
+    def sign_in(self, code: str) -> None:
+        self._access_token = self._shop.users.sign_in(code).access_token
+
+    def name(self) -> str:
+        return self._shop.users.user_of(self._access_token).name
+
+    def order(self, sku: str, quantity: int) -> UUID:
+        user = self._shop.users.user_of(self._access_token)
+        return self._shop.orders.place(user.id, sku, quantity).id
+
+    def pay(self, order_id: UUID) -> None:
+        self._shop.orders.pay(order_id)
+
+    def status(self, order_id: UUID) -> OrderStatus:
+        return self._shop.orders.get(order_id).status

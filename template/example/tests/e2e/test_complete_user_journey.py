@@ -1,0 +1,37 @@
+{% if wiring.served.identity %}
+from collections.abc import Callable
+
+{% endif %}
+from {{ package_name }}.domain import OrderStatus
+
+from tests.customers import Customer
+from tests.e2e.conftest import Service, eventually
+
+EMAIL = "ada@example.com"
+PASSWORD = "SecurePass123!"
+
+
+class TestEndToEndUserJourney:
+{% if wiring.served.identity %}
+    def test_person_registers_orders_pays_and_comes_back(
+        self, service: Service, visitor: Customer, code_for: Callable[[str, str], str]
+    ) -> None:
+{% else %}
+    def test_person_registers_orders_and_pays(self, service: Service, visitor: Customer) -> None:
+{% endif %}
+        user_id = visitor.register(EMAIL, PASSWORD, "Ada")
+        assert visitor.verify(user_id, service.mail_to(EMAIL))
+        visitor.log_in(EMAIL, PASSWORD)
+        assert visitor.name() == "Ada"
+
+        order_id = visitor.order("SKU-MUG", 3)
+        assert visitor.status(order_id) is OrderStatus.PENDING
+        visitor.pay(order_id)
+        eventually(
+            lambda: visitor.status(order_id) is OrderStatus.FULFILLED, "the order is not fulfilled"
+        )
+{% if wiring.served.identity %}
+
+        visitor.sign_in(code_for(EMAIL, "Ada"))
+        assert visitor.status(order_id) is OrderStatus.FULFILLED
+{% endif %}

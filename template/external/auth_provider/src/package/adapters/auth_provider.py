@@ -1,0 +1,127 @@
+"""An identity provider that speaks OpenID Connect: https://openid.net/specs/openid-connect-core-1_0.html"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import httpx2
+import jwt
+
+from ..domain import Identity, InvalidCredentials
+from .http import TIMEOUT, HttpApi
+
+ALGORITHMS = ["ES256", "RS256"]
+"""How a token may be signed. None of them takes a public key for a shared secret."""
+CLOCK_SKEW = 10
+"""Seconds by which the provider's clock may differ."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Where the provider offers what."""
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+
+
+class AuthProvider:
+    """`client` knows the provider's address; the id and the secret are the service's own there."""
+
+    def __init__(self, client: httpx2.Client, client_id: str, client_secret: str) -> None:
+        self._api = HttpApi("auth provider", client)
+        self._issuer = str(client.base_url).rstrip("/")
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._keys: dict[str, jwt.PyJWK] = {}
+
+    @classmethod
+    @contextmanager
+    def connect(
+        cls, environment: Mapping[str, str], timeout: float = TIMEOUT
+    ) -> Iterator["AuthProvider"]:
+        """The provider at AUTH_PROVIDER_URL, for AUTH_PROVIDER_CLIENT_ID with AUTH_PROVIDER_CLIENT_SECRET."""
+        with httpx2.Client(base_url=environment["AUTH_PROVIDER_URL"], timeout=timeout) as client:
+            yield cls(
+                client,
+                environment["AUTH_PROVIDER_CLIENT_ID"],
+                environment["AUTH_PROVIDER_CLIENT_SECRET"],
+            )
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """What the provider says of itself, asked for once. Raises Unavailable."""
+        response = self._api.send("GET", "/.well-known/openid-configuration")
+        return self._api.read(response, self._configuration)
+
+    def _configuration(self, answer: Any) -> Configuration:
+        if answer["issuer"] != self._issuer:
+            # Section 4.3 of OpenID Connect Discovery: it would vouch for somebody else's users.
+            raise ValueError(f"its issuer is {answer['issuer']}")
+        return Configuration(
+            issuer=self._issuer,
+            token_endpoint=str(answer["token_endpoint"]),
+            jwks_uri=str(answer["jwks_uri"]),
+        )
+
+    def identify(self, code: str) -> Identity:
+        return self.verify(self.exchange(code))
+
+    def exchange(self, code: str) -> str:
+        """The signed identity token for a code, which works once.
+
+        Raises:
+            InvalidCredentials: the code is wrong, used or too old.
+            Unavailable: the provider does not answer, or not as documented.
+        """
+        response = self._api.send(
+            "POST",
+            self.configuration.token_endpoint,
+            data={"grant_type": "authorization_code", "code": code},
+            auth=(self._client_id, self._client_secret),
+        )
+        if response.status_code == 400:
+            raise InvalidCredentials("code")
+        return self._api.read(response, lambda answer: str(answer["id_token"]))
+
+    def verify(self, token: str) -> Identity:
+        """Who an identity token is about.
+
+        Raises:
+            InvalidCredentials: it is forged, expired, for somebody else, or its e-mail address is not verified.
+            Unavailable: the provider does not tell its keys.
+        """
+        try:
+            key = self._key(str(jwt.get_unverified_header(token).get("kid")))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=ALGORITHMS,
+                audience=self._client_id,
+                issuer=self.configuration.issuer,
+                leeway=CLOCK_SKEW,
+                options={"require": ["exp", "iat", "sub", "email"]},
+            )
+        except jwt.PyJWTError as error:
+            raise InvalidCredentials("identity token") from error
+        if claims.get("email_verified") is not True:
+            raise InvalidCredentials("identity token")
+        return Identity(str(claims["email"]), str(claims.get("name", "")))
+
+    def _key(self, key_id: str) -> jwt.PyJWK:
+        if key_id not in self._keys:
+            # The provider has changed its keys since.
+            response = self._api.send("GET", self.configuration.jwks_uri)
+            self._keys = self._api.read(response, _keys)
+        if key_id not in self._keys:
+            raise InvalidCredentials("identity token")
+        return self._keys[key_id]
+
+
+def _keys(answer: Any) -> dict[str, jwt.PyJWK]:
+    try:
+        return {str(key.key_id): key for key in jwt.PyJWKSet.from_dict(answer).keys}
+    except jwt.PyJWTError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,277 @@
+"""APIs of third parties: a client, a double and tests for each name, and no test that leaves the machine."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+
+from .conftest import Checkout, Installed, Render, commit, git
+from .service import Service
+from .test_bad_input import copy
+
+EMBEDDED = ("--services", "embedded")
+
+
+def modules(service: Service) -> set[str]:
+    """The rendered test modules of external APIs, without their contracts."""
+    folder = service.path / "tests" / "integration" / "external"
+    return {path.stem for path in folder.glob("test_*.py") if not path.stem.endswith("_contract")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        (["payment_gateway", "auth_provider"], ["payment_gateway", "auth_provider"]),
+        (["geo coder"], ["geo_coder"]),
+        (["GeoCoder"], ["geo_coder"]),
+        (["3D-Secure"], ["api_3_d_secure"]),
+        (
+            ["class", "json", "redis", "memory"],
+            ["class_api", "json_api", "redis_api", "memory_api"],
+        ),
+        (["skeleton"], ["skeleton_api"]),
+        ([], []),
+        (None, []),
+        ("geo coder, sms", ["geo_coder", "sms"]),
+    ],
+    ids=str,
+)
+def test_each_name_has_a_client_a_double_and_tests(
+    render: Render, tmp_path: Path, answer: object, names: list[str]
+) -> None:
+    service = render(tmp_path / "shop", external_apis=answer, dependencies=[], apis=[])
+
+    assert modules(service) == {f"test_{name}" for name in names}
+    for name in names:
+        for folder in ("src/shop/adapters", "tests/fixtures"):
+            assert (service.path / folder / f"{name}.py").exists()
+    assert (service.path / "src/shop/adapters/http.py").exists() == bool(names)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("[geo coder, geo-coder]", "two of geo coder, geo-coder are one name in code: rename one"),
+        ("['!?']", "type names of letters, digits, spaces, - and _ that have at most 30 of them"),
+        (f"[{'long' * 10}]", f'at most 30 of them: not "{"long" * 10}"'),
+        ("{payment_gateway: yes}", "type a list of names such as [payment_gateway, geo coder]"),
+        ("12", "type a list of names such as [payment_gateway, geo coder]"),
+    ],
+)
+def test_wrong_answer_is_one_line_and_renders_nothing(
+    template: Path, tmp_path: Path, answer: str, message: str
+) -> None:
+    done = copy(template, tmp_path / "shop", "-d", f"external_apis={answer}")
+
+    assert done.code != 0
+    assert message in done.output
+    assert len(done.output.strip().splitlines()) == 1, done.output
+    assert not (tmp_path / "shop").exists()
+
+
+def test_name_is_added_and_dropped_by_an_update(template: Path, tmp_path: Path) -> None:
+    service = Service(tmp_path / "shop")
+    data = {"external_apis": ["payment_gateway"], "dependencies": []}
+    copier.run_copy(str(template), service.path, data=data, defaults=True, quiet=True)
+    git(service.path, "init", "--quiet", "--initial-branch", "main")
+    client = service.path / "src/shop/adapters/payment_gateway.py"
+    client.write_text(client.read_text() + "\nMINE = 1\n")
+    commit(service.path, "rendered")
+
+    for names in (["payment_gateway", "geo coder"], ["payment_gateway"]):
+        data = {"external_apis": names}
+        copier.run_update(service.path, data=data, defaults=True, overwrite=True, quiet=True)
+        assert modules(service) == {f"test_{name.replace(' ', '_')}" for name in names}
+        answers = yaml.safe_load((service.path / ".copier-answers.yml").read_text())
+        assert answers["external_apis"] == names
+        commit(service.path, "updated")
+
+    assert "MINE = 1" in client.read_text()
+    assert git(service.path, "diff", "--name-only", "--diff-filter=U") == ""
+
+
+SANDBOX = """
+import json, sys
+from pytest_httpserver import HTTPServer
+from tests.fixtures import auth_provider, payment_gateway
+
+with HTTPServer("127.0.0.1", 0, threaded=True) as payments, HTTPServer("127.0.0.1", 0, threaded=True) as auth:
+    double = payment_gateway.PaymentGatewayDouble()
+    payments.expect_request(payment_gateway.PATH).respond_with_handler(double.create_intent)
+    auth_url = f"http://127.0.0.1:{auth.port}"
+    auth_provider.AuthProviderDouble(auth_url).serve(auth)
+    print(json.dumps({
+        "PAYMENT_GATEWAY_SANDBOX_URL": f"http://127.0.0.1:{payments.port}",
+        "PAYMENT_GATEWAY_SANDBOX_KEY": payment_gateway.KEY,
+        "AUTH_PROVIDER_SANDBOX_URL": auth_url,
+        "AUTH_PROVIDER_SANDBOX_CLIENT_ID": auth_provider.CLIENT_ID,
+        "AUTH_PROVIDER_SANDBOX_KEY": auth_provider.CLIENT_SECRET,
+    }), flush=True)
+    sys.stdin.read()
+    print(len(payments.log), len(auth.log))
+"""
+
+
+@contextmanager
+def sandbox(service: Service, requests: list[int]) -> Iterator[dict[str, str]]:
+    """What a provider offers to developers: the environment that names it. Counts its requests in the end."""
+    with subprocess.Popen(
+        [str(service.python), "-c", SANDBOX],
+        cwd=service.path,
+        env=service.clean_environment({"PYTHONPATH": "src"}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+        requests.extend(map(int, process.stdout.read().split()))
+
+
+def test_same_tests_run_against_the_sandbox_where_there_is_a_key(installed: Installed) -> None:
+    service = installed(())
+    requests: list[int] = []
+
+    with sandbox(service, requests) as environment:
+        done = service.pytest("-m", "network", *EMBEDDED, "-v", env=environment)
+
+    assert done.all_passed, done.output
+    assert done.count("skipped") == 0
+    assert done.count("passed") == done.output.count("[sandbox] PASSED") == 5
+    assert all(requests)
+
+
+def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(installed: Installed) -> None:
+    done = installed(()).pytest("-m", "network", *EMBEDDED)
+
+    assert done.code == 0, done.output
+    for name in ("PAYMENT_GATEWAY", "AUTH_PROVIDER"):
+        assert f": {name}_SANDBOX_KEY is not set" in done.output
+    assert done.count("skipped") == 5
+
+
+def test_sandbox_of_which_the_address_is_missing_is_told(installed: Installed) -> None:
+    env = {"PAYMENT_GATEWAY_SANDBOX_KEY": "key", "AUTH_PROVIDER_SANDBOX_KEY": "key"}
+
+    done = installed(()).pytest("-m", "network", *EMBEDDED, env=env)
+
+    assert done.count("error") == 5
+    assert "PAYMENT_GATEWAY_SANDBOX_URL has to be set too" in done.output
+    assert (
+        "AUTH_PROVIDER_SANDBOX_URL and AUTH_PROVIDER_SANDBOX_CLIENT_ID has to be set too"
+        in done.output
+    )
+
+
+# An address that is reserved for documentation: nothing is there.
+REACHES = """
+import socket
+import threading
+
+import httpx2
+import pytest
+
+BEYOND = ("192.0.2.1", 9)
+
+
+def reach() -> None:
+    with socket.create_connection(BEYOND, timeout=0.01):
+        pass
+
+
+def test_http_client():
+    httpx2.get("http://192.0.2.1/", timeout=0.01)
+
+
+def test_name():
+    socket.getaddrinfo("api.example.com", 443)
+
+
+def test_datagram():
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"", BEYOND)
+
+
+def test_swallowed():
+    try:
+        reach()
+    except BaseException:
+        pass
+
+
+def test_thread():
+    thread = threading.Thread(target=reach)
+    thread.start()
+    thread.join()
+
+
+async def test_asynchronous():
+    async with httpx2.AsyncClient() as client:
+        await client.get("http://192.0.2.1/", timeout=0.01)
+"""
+STAYS = """
+import socket
+
+import pytest
+
+from test_reaches import reach
+
+
+def test_loopback():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname()).close()
+        socket.create_connection(("localhost", server.getsockname()[1])).close()
+
+
+@pytest.mark.network
+def test_marked():
+    with pytest.raises(OSError):
+        reach()
+"""
+NAMED = """
+import pytest
+
+from test_reaches import reach
+
+
+def test_server_of_the_developer():
+    with pytest.raises(OSError):
+        reach()
+"""
+
+
+@pytest.fixture
+def guarded(checkout: Checkout) -> Service:
+    service = checkout("user", "redis")
+    for name, text in {"reaches": REACHES, "stays": STAYS, "named": NAMED}.items():
+        text = text.replace("from test_reaches", "from tests.unit.test_reaches")
+        (service.path / "tests" / "unit" / f"test_{name}.py").write_text(text)
+    return service
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_test_that_leaves_the_machine_fails(guarded: Service) -> None:
+    done = guarded.pytest("tests/unit/test_reaches.py", "-W", "ignore")
+
+    assert (done.count("failed"), done.count("passed")) == (6, 0), done.output
+    assert done.output.count("the test reached for 192.0.2.1, beyond this machine") >= 5
+    assert "the test reached for api.example.com, beyond this machine" in done.output
+
+
+def test_test_that_stays_or_is_marked_may_use_sockets(guarded: Service) -> None:
+    done = guarded.pytest("tests/unit/test_stays.py")
+
+    assert done.all_passed, done.output
+    assert done.count("passed") == 2
+
+
+def test_server_that_the_developer_named_may_be_reached(guarded: Service) -> None:
+    for env, outcome in (({"TEST_REDIS_URL": "redis://192.0.2.1/0"}, "passed"), ({}, "failed")):
+        done = guarded.pytest("tests/unit/test_named.py", env=env)
+        assert done.count(outcome) == 1, done.output
