@@ -29,17 +29,17 @@ LINGER = struct.pack("ii", 1, 0)
 """With this, close() resets a connection."""
 
 
-def proxy_class() -> Any:
-    """TcpProxy of the template; its module needs nothing but the standard library."""
+def proxy_module() -> Any:
+    """The template's, which needs nothing but the standard library."""
     path = TEMPLATE / "template" / "project" / "tests" / "testbed" / "proxy.py"
     spec = importlib.util.spec_from_file_location("testbed_proxy", path)
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.TcpProxy
+    return module
 
 
-TcpProxy = proxy_class()
+testbed = proxy_module()
 
 
 class EchoServer(socketserver.ThreadingTCPServer):
@@ -88,7 +88,7 @@ def echo() -> Iterator[EchoServer]:
 
 @pytest.fixture
 def proxy(echo: EchoServer) -> Iterator[Any]:
-    proxy = TcpProxy(f"127.0.0.1:{echo.port}")
+    proxy = testbed.TcpProxy(f"127.0.0.1:{echo.port}")
     yield proxy
     proxy.close()
 
@@ -138,7 +138,7 @@ def assert_nothing_comes(client: socket.socket) -> None:
     ],
 )
 def test_url_of_the_proxy_is_the_servers_but_for_host_and_port(echo: EchoServer, url: str) -> None:
-    proxy = TcpProxy(url.format(echo.port))
+    proxy = testbed.TcpProxy(url.format(echo.port))
 
     assert proxy.port != echo.port
     assert proxy.url == url.replace("localhost", "127.0.0.1").format(proxy.port)
@@ -146,10 +146,17 @@ def test_url_of_the_proxy_is_the_servers_but_for_host_and_port(echo: EchoServer,
 
 
 def test_url_without_a_port_means_the_usual_one(echo: EchoServer) -> None:
-    proxy = TcpProxy("redis://:secret@localhost/3", echo.port)
+    proxy = testbed.TcpProxy("redis://:secret@localhost/3", echo.port)
 
     assert proxy.url == f"redis://:secret@127.0.0.1:{proxy.port}/3"
     proxy.close()
+
+
+def test_host_may_be_an_ipv6_address() -> None:
+    with pytest.raises(OSError) as refused:
+        testbed.TcpProxy("redis://[::1]:1/0")
+
+    assert not isinstance(refused.value, socket.gaierror)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +164,7 @@ def test_url_without_a_port_means_the_usual_one(echo: EchoServer) -> None:
 )
 def test_address_of_no_one_server_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match="one host and port"):
-        TcpProxy(url)
+        testbed.TcpProxy(url)
 
 
 def test_without_a_fault_all_passes_both_ways_to_the_end(connect: Connect) -> None:
@@ -189,6 +196,17 @@ def test_cut_resets_connections_however_young_and_new_ones_work(
         with pytest.raises(ConnectionResetError):
             client.recv(1)
     assert asked(connect(), b"after") == b"after"
+
+
+def test_cut_reaches_a_connection_that_was_not_accepted_yet(proxy: Any) -> None:
+    async def connect_and_cut() -> socket.socket:
+        # The loop is here meanwhile, and accepts nobody.
+        client = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
+        await proxy._cut()
+        return client
+
+    with testbed._on_loop(connect_and_cut()) as client, pytest.raises(ConnectionResetError):
+        client.recv(1)
 
 
 def test_refused_port_is_kept_and_works_again(proxy: Any, connect: Connect) -> None:
@@ -234,6 +252,16 @@ def test_throttle_stretches_what_passes(proxy: Any, connect: Connect) -> None:
         proxy.throttle(0)
 
 
+def test_throttled_bytes_pass_little_by_little(proxy: Any, connect: Connect) -> None:
+    client = connect()
+    proxy.throttle(100)
+
+    client.sendall(b"x" * 100_000)
+
+    # All of them take 1000 seconds.
+    assert read(client, 10) == b"x" * 10
+
+
 def test_nothing_passes_a_black_hole_in_either_direction(
     proxy: Any, connect: Connect, echo: EchoServer
 ) -> None:
@@ -243,9 +271,11 @@ def test_nothing_passes_a_black_hole_in_either_direction(
     client.sendall(b"during")
     newcomer = connect()
     newcomer.sendall(b"too")
+    leaver = connect()
+    leaver.shutdown(socket.SHUT_WR)
 
-    assert_nothing_comes(client)
-    assert_nothing_comes(newcomer)
+    for each in (client, newcomer, leaver):
+        assert_nothing_comes(each)
     assert echo.got == b"before"
 
 
@@ -354,7 +384,7 @@ class TestAnnouncement:
     def ends(self, server: socket.socket) -> Iterator[tuple[socket.socket, socket.socket, int]]:
         """The server's end of a connection through a proxy, the client's, and the proxy's port."""
         port = server.getsockname()[1]
-        proxy = TcpProxy(
+        proxy = testbed.TcpProxy(
             f"127.0.0.1:{port}",
             announcement=lambda own: (self.announced(port), self.announced(own)),
         )
