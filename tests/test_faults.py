@@ -513,6 +513,9 @@ import redis
 def test_refused():
     with pytest.raises(redis.ConnectionError):
         redis.Redis.from_url(os.environ["REDIS_URL"], retry=None).ping()
+
+def test_fixture(fault, redis_url):
+    assert fault("redis").url != redis_url
 """
 STARTED = """
 import pytest
@@ -529,6 +532,7 @@ def pytest_collection_finish(session):
 def test_dependency_that_only_a_marker_names_is_selected_and_started_ahead(
     checkout: Checkout,
 ) -> None:
+    """A test that uses only the fixture is selected as well."""
     service = checkout("user")
     write(service, MARKED)
     (service.path / "conftest.py").write_text(STARTED)
@@ -536,6 +540,7 @@ def test_dependency_that_only_a_marker_names_is_selected_and_started_ahead(
     done = run(service, "-m", "fault and redis", "-s")
 
     assert done.all_passed, done.output
+    assert done.count("passed") == 2
     assert "\nstarted: redis\n" in done.output
 
 
