@@ -113,16 +113,29 @@ def echo_server(testbed: Testbed) -> Server:
     return testbed.server("echo")
 
 
+@pytest.fixture(scope="session")
+def echo_url(echo_server: Server) -> Iterator[str]:
+    """Address of the server; ECHO_ADDRESS for the code under test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHO_ADDRESS", echo_server.url)
+        yield echo_server.url
+
+
 @pytest.fixture
-def echo_client(echo_server: Server) -> Iterator[socket.socket]:
+def echo_client(echo_url: str) -> Iterator[socket.socket]:
     """Connection to the server."""
-    with connect(echo_server.url) as client:
+    with connect(echo_url) as client:
         yield client
 ''',
     "tests/integration/echo/test_echo_contract.py": '''\
 """What the fixtures of tests/fixtures/echo.py promise."""
 
+import os
 import socket
+
+import pytest
+
+from tests.testbed.dependencies.echo import connect
 
 
 class TestIntegrationEchoContract:
@@ -130,6 +143,11 @@ class TestIntegrationEchoContract:
         echo_client.sendall(b"hello\\n")
 
         assert echo_client.recv(6) == b"hello\\n"
+
+    @pytest.mark.fault("echo", refuse=True)
+    def test_fault_needs_nothing_of_the_dependency(self) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            connect(os.environ["ECHO_ADDRESS"])
 ''',
 }
 

@@ -153,8 +153,6 @@ class TcpProxy:
             ends = [client, socket.socket(self._family, socket.SOCK_STREAM)]
             for end in ends:
                 end.setblocking(False)
-                # Small messages go out at once, as they do without a proxy.
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = _loop().create_task(self._link(*ends))
             self._links.add(link)
             # Not in the task: one that is cancelled before its first step runs no code at all.
@@ -162,16 +160,20 @@ class TcpProxy:
 
     def _hang_up(self, ends: list[socket.socket], link: asyncio.Task[bool]) -> None:
         self._links.discard(link)
-        in_peace = not link.cancelled() and link.result()
+        complete = not link.cancelled() and link.result()
         for end in ends:
-            if not in_peace:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            if not complete:
+                with contextlib.suppress(OSError):  # some systems forbid it once the peer is gone
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             end.close()
 
     async def _link(self, client: socket.socket, server: socket.socket) -> bool:
-        """Pass on what both sides send until both have ended; whether neither was lost before."""
-        in_peace = False
+        """Pass on what both sides send, and return whether both came to their end."""
+        complete = False
         try:
+            for end in (client, server):
+                # Small messages go out at once, as they do without a proxy.
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await _loop().sock_connect(server, self._server)
             questions, answers = Chunks(CHUNKS_AHEAD), Chunks(CHUNKS_AHEAD)
             async with asyncio.TaskGroup() as group:
@@ -179,10 +181,10 @@ class TcpProxy:
                 group.create_task(self._send(server, questions, late=False))
                 group.create_task(self._receive(server, answers, _Rewriter(*self._announcement)))
                 group.create_task(self._send(client, answers, late=True))
-            in_peace = True
+            complete = True
         except* OSError:
             pass
-        return in_peace
+        return complete
 
     async def _receive(self, end: socket.socket, chunks: Chunks, rewriter: "_Rewriter") -> None:
         loop = _loop()
@@ -204,9 +206,10 @@ class TcpProxy:
                 data = data[size:]
 
     async def _turn(self, arrived: float, size: int, late: bool) -> int:
-        """Wait until the faults let something pass; how many of the bytes may.
+        """Wait until the faults, which may change meanwhile, let something pass.
 
-        Faults that change meanwhile hold at once.
+        Returns:
+            How many of the bytes may.
         """
         begun = _loop().time()
         while True:
