@@ -12,7 +12,7 @@ import copier
 import pytest
 
 from .service import Service
-from .variants import TEMPLATE, variant_id, variants
+from .variants import EVERYTHING, TEMPLATE, variant_id, variants
 
 VERSION = "v1.0.0"
 
@@ -110,6 +110,18 @@ def installed(render: Render, shared_folder: Path) -> Installed:
         return Service(path)
 
     return installed
+
+
+@pytest.fixture(scope="session")
+def everything(render: Render, shared_folder: Path) -> Service:
+    """A service with all that can be chosen, rendered and installed once for the run; tests leave its files alone."""
+    path = shared_folder / "everything" / "shop"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.parent / "lock"):
+        if not (path.parent / "ready").exists():
+            render(path, **EVERYTHING).install("dev")
+            (path.parent / "ready").touch()
+    return Service(path)
 
 
 @pytest.fixture

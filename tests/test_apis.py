@@ -1,29 +1,20 @@
-"""Each API alone, both and none: complete, clean and green, with a database and without one.
+"""Each API alone, both and none: complete, and green with the packages that it brings.
 
-The default choice is that of tests/test_variants.py.
+The default choice is that of tests/test_variants.py; tests/test_choices.py crosses all with the rest.
 """
 
 import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from .conftest import Installed, Render, exclusive
 from .service import Service
 from .test_bad_input import copy
 from .variants import TEMPLATE, variant_id
-
-FOLDERS = TEMPLATE / "template" / "apis"
-
-
-def known() -> dict[str, dict[str, Any]]:
-    """The api.yml of every folder by its name."""
-    found = [yaml.safe_load(path.read_text()) for path in sorted(FOLDERS.glob("*/api.yml"))]
-    return {each["name"]: each for each in found}
+from .variants import apis as known
 
 
 def choices() -> list[tuple[str, ...]]:
@@ -39,17 +30,14 @@ def apis(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return found
 
 
-@pytest.fixture(params=[(), ("postgres",)], ids=["none", "postgres"])
-def service(
-    request: pytest.FixtureRequest, apis: tuple[str, ...], render: Render, shared_folder: Path
-) -> Service:
-    """A service with these APIs, rendered and installed once for the run."""
-    name = f"{variant_id(apis)}-{variant_id(request.param)}"
-    path = shared_folder / "apis" / name / "shop"
+@pytest.fixture
+def service(apis: tuple[str, ...], render: Render, shared_folder: Path) -> Service:
+    """A service with these APIs and no servers, rendered and installed once for the run."""
+    path = shared_folder / "apis" / variant_id(apis) / "shop"
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.parent / "lock"):
         if not (path.parent / "ready").exists():
-            render(path, apis=list(apis), dependencies=list(request.param)).install("dev")
+            render(path, apis=list(apis), dependencies=[]).install("dev")
             (path.parent / "ready").touch()
     return Service(path)
 
@@ -74,10 +62,6 @@ def test_rendered_files_are_those_of_the_answers(service: Service, apis: tuple[s
     assert (service.path / "tests" / "integration" / "api").exists() == bool(apis)
 
 
-def test_formatter_linter_and_type_checker_find_nothing(service: Service) -> None:
-    assert_clean(service)
-
-
 def test_suite_passes_embedded(service: Service) -> None:
     done = service.pytest("-m", "", "--services", "embedded")
 
@@ -88,15 +72,6 @@ def test_served_app_needs_no_test_before_it(installed: Installed) -> None:
     service = installed(("postgres",))
 
     done = service.pytest("-m", "", "--services", "embedded", "-k", "TestIntegrationRestService")
-
-    assert done.all_passed, done.output
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("apis", [tuple(known())], ids=variant_id, indirect=True)
-@pytest.mark.parametrize("service", [("postgres",)], ids=variant_id, indirect=True)
-def test_suite_passes_in_containers(service: Service, engine: None) -> None:
-    done = service.pytest("-m", "", "--services", "containers")
 
     assert done.all_passed, done.output
 
@@ -112,16 +87,15 @@ def test_longest_package_name_leaves_the_formatter_nothing_to_do(
 
 
 @pytest.mark.parametrize("apis", [("grpc",)], ids=variant_id, indirect=True)
-@pytest.mark.parametrize("service", [()], ids=variant_id, indirect=True)
 def test_generated_code_is_what_the_documented_command_makes(service: Service) -> None:
     generated = service.path / "src" / "shop" / "generated"
-    before = {path.name: path.read_text() for path in generated.glob("user_pb2*")}
+    before = {path.name: path.read_text() for path in generated.glob("*_pb2*")}
 
     done = service.run(str(service.python), "proto/generate.py")
 
     assert done.code == 0, done.output
-    assert len(before) == 3
-    assert {path.name: path.read_text() for path in generated.glob("user_pb2*")} == before
+    assert len(before) == 6
+    assert {path.name: path.read_text() for path in generated.glob("*_pb2*")} == before
 
 
 APP = """

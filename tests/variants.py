@@ -10,6 +10,7 @@ import yaml
 
 TEMPLATE = Path(__file__).parents[1]
 FOLDERS = TEMPLATE / "template" / "dependencies"
+API_FOLDERS = TEMPLATE / "template" / "apis"
 
 
 def dependencies() -> dict[str, dict[str, Any]]:
@@ -26,6 +27,27 @@ def variants() -> list[tuple[str, ...]]:
 
 def variant_id(variant: Iterable[str]) -> str:
     return "+".join(variant) or "none"
+
+
+def apis() -> dict[str, dict[str, Any]]:
+    """The api.yml of every folder by its name."""
+    found = [yaml.safe_load(path.read_text()) for path in sorted(API_FOLDERS.glob("*/api.yml"))]
+    return {each["name"]: each for each in found}
+
+
+def third_parties() -> dict[str, dict[str, Any]]:
+    """The external.yml of every folder by its name; `skeleton` is for all other names."""
+    paths = sorted((TEMPLATE / "template" / "external").glob("*/external.yml"))
+    found = [yaml.safe_load(path.read_text()) for path in paths]
+    return {each["name"]: each for each in found}
+
+
+EVERYTHING = {
+    "dependencies": list(dependencies()),
+    "apis": list(apis()),
+    "external_apis": list(third_parties()),
+}
+"""Answers that choose all there is. The name `skeleton` is taken, so its API is called skeleton_api."""
 
 
 def default_images() -> list[str]:

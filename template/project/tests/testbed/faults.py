@@ -53,9 +53,10 @@ class Faults:
             proxy.refuse()
         return proxy
 
-    def restore(self) -> None:
-        """End all faults; the proxies stay."""
+    def end(self) -> None:
+        """End all faults; the proxies stay. What they held back is lost: its test no longer waits for it."""
         for proxy in self._proxies.values():
+            proxy.cut()
             proxy.restore()
 
     def _stand_before(self, name: str) -> TcpProxy:
@@ -122,4 +123,4 @@ def _marked_faults(request: pytest.FixtureRequest) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Let the other fixtures of a test clean up without its faults."""
     if faults := item.stash.get(_faults, None):
-        faults.restore()
+        faults.end()

@@ -1,0 +1,73 @@
+"""Every choice of APIs crossed with third parties and a database: clean and green, embedded and in containers."""
+
+import sys
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Render, exclusive
+from .service import Service
+from .variants import apis, variant_id
+
+APIS = [chosen for count in range(len(apis()) + 1) for chosen in combinations(apis(), count)]
+THIRD_PARTIES = {
+    "no third party": [],
+    "the default ones": ["payment_gateway", "auth_provider"],
+    "awkward names": ["3D-Secure", "class", "a rather long name of thirty x"],
+}
+DATABASES: list[tuple[str, ...]] = [(), ("postgres",)]
+
+
+def choice_id(choice: tuple[Any, ...]) -> str:
+    offered, third_parties, databases = choice
+    return f"{variant_id(offered)}, {third_parties}, {variant_id(databases)}"
+
+
+@pytest.fixture(params=product(APIS, THIRD_PARTIES, DATABASES), ids=choice_id)
+def chosen(
+    request: pytest.FixtureRequest, render: Render, everything: Service, shared_folder: Path
+) -> Service:
+    """A service of one choice, rendered once for the run, in an environment that has all packages."""
+    offered, third_parties, databases = request.param
+    path = shared_folder / "choices" / choice_id(request.param).replace(", ", "-") / "shop"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.parent / "lock"):
+        if not path.exists():
+            answers = {"apis": list(offered), "dependencies": list(databases)}
+            render(path, **answers, external_apis=THIRD_PARTIES[third_parties])
+            (path / ".venv").symlink_to(everything.path / ".venv")
+    return Service(path)
+
+
+def test_formatter_linter_and_type_checker_find_nothing(
+    chosen: Service, shared_folder: Path, worker_id: str
+) -> None:
+    cache = f"--cache-dir={shared_folder / f'mypy-{worker_id}'}"
+    for command in (
+        ["ruff", "format", "--diff", "--no-cache", "."],
+        ["ruff", "check", "--no-cache", "."],
+        ["mypy", cache, "--python-executable", str(chosen.python)],
+    ):
+        done = chosen.run(sys.executable, "-m", *command)
+        assert done.code == 0, done.output
+
+
+def test_suite_passes_embedded(chosen: Service) -> None:
+    done = chosen.pytest("-m", "not slow", "--services", "embedded")
+
+    assert done.all_passed, done.output
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    "chosen",
+    [choice for choice in product(APIS, THIRD_PARTIES, DATABASES) if choice[2]],
+    ids=choice_id,
+    indirect=True,
+)
+def test_suite_passes_in_containers(chosen: Service, engine: None) -> None:
+    done = chosen.pytest("-m", "(integration or e2e) and not slow", "--services", "containers")
+
+    assert done.all_passed, done.output
