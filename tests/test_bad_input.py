@@ -41,6 +41,7 @@ def copy(template: Path, folder: Path, *arguments: str) -> Outcome:
             "there is no question dependecies: the questions are project_name",
         ),
         (["-d", "example=perhaps"], "example is yes or no, not perhaps"),
+        (["-d", "ci=jenkins"], "ci is one of github, gitlab, none, not jenkins"),
         (
             ["-d", "example=no", "-d", "sqlalchemy_metadata=app.models"],
             "type module:object such as",
