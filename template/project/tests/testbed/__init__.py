@@ -11,6 +11,7 @@ engine.py        containers: docker-compose.test.yml through the container engin
 cleanup.py       what is removed after a run, and after a run that was killed
 latch.py         nothing is emptied unless this run started it or its name says "test"
 plugin.py        the pytest hooks that tie these together
+recorder.py      what one run of pytest was like, written down for tests/gates.py
 
 `copier update` keeps this folder current: put your own fixtures in tests/fixtures/.
 """

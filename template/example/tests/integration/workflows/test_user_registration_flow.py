@@ -31,6 +31,25 @@ class TestIntegrationUserRegistrationFlow:
         with pytest.raises(InvalidCredentials):
             shop.users.authenticate("newuser@example.com", "SecurePass123!")
 
+    def test_wrong_token_verifies_nobody(self, shop: Shop) -> None:
+        user = shop.users.register("newuser@example.com", "SecurePass123!", "New User")
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.verify_email(user.id, "wrong")
+
+        assert shop.users.verification_token(user.id) is not None
+
+    def test_wrong_password_logs_nobody_in(self, shop: Shop) -> None:
+        user = shop.users.register("newuser@example.com", "SecurePass123!", "New User")
+        shop.users.verify_email(user.id, shop.users.verification_token(user.id) or "")
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.authenticate("newuser@example.com", "AnotherPass456!")
+
+    def test_unknown_access_token_is_refused(self, shop: Shop) -> None:
+        with pytest.raises(InvalidCredentials):
+            shop.users.user_of("unknown")
+
     def test_second_registration_leaves_the_first_alone(
         self, shop: Shop, published: Callable[[int], list[Event]]
     ) -> None:
