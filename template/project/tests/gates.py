@@ -61,6 +61,10 @@ class Misconfigured(Exception):
     """What is wrong with tests/gates.toml, and what to do."""
 
 
+class NotRun(Exception):
+    """Pytest could not run the tests. The argument is its exit code."""
+
+
 @dataclass(frozen=True)
 class Target:
     """How much of some files the tests have to cover."""
@@ -83,7 +87,6 @@ class Run:
     """One run of the tests, and what was left after it."""
 
     name: str
-    code: int
     seconds: float
     record: Record
     leftovers: list[str]
@@ -143,7 +146,11 @@ def _files(patterns: Iterable[str]) -> list[str]:
 
 
 def run_tests(name: str, options: Sequence[str], folder: Path, *, measured: bool) -> Run:
-    """Run the tests in a pytest of their own, which writes to the terminal as ever."""
+    """Run the tests in a pytest of their own, which writes to the terminal as ever.
+
+    Raises:
+        NotRun: pytest did not come to its end.
+    """
     path = folder / f"{name}.json"
     command = [sys.executable, "-m"]
     if measured:
@@ -157,8 +164,10 @@ def run_tests(name: str, options: Sequence[str], folder: Path, *, measured: bool
     begun = time.monotonic()
     done = subprocess.run([*command, *options], cwd=ROOT, env=environment, check=False)
     seconds = time.monotonic() - begun
-    record = Record(**json.loads(path.read_text())) if path.exists() else Record()
-    return Run(name, done.returncode, seconds, record, leftovers(record, path))
+    if done.returncode not in RAN or not path.exists():
+        raise NotRun(done.returncode or ExitCode.INTERNAL_ERROR)
+    record = Record(**json.loads(path.read_text()))
+    return Run(name, seconds, record, leftovers(record, path))
 
 
 def leftovers(record: Record, path: Path) -> list[str]:
@@ -198,14 +207,15 @@ def judge_tests(first: Run, second: Run) -> list[Gate]:
     again = f'pytest -m "{MARKERS}"'
     if first.record.seed is not None:
         again += f" --randomly-seed={first.record.seed}"
+    once = set(first.record.failed) ^ set(second.record.failed)
     faults = []
     for run, command in (first, again), (second, f"{again} -p {recorder.__name__} --reversed"):
-        if once := sorted(set(run.record.failed) - set(always)):
-            faults += [f"only in the {run.name} run: {test}" for test in once]
+        if failed := sorted(once & set(run.record.failed)):
+            faults += [f"fails only in the {run.name} run: {test}" for test in failed]
             faults.append(f"the same again: {command}")
     return [
         judged("tests pass", "all", f"{count - len(always)} of {count}", always),
-        judged("in either order", "both", "one" if faults else "both", faults),
+        judged("pass in either order", "all", _all_but(len(once)), faults),
     ]
 
 
@@ -263,19 +273,23 @@ def judge_names(names: Iterable[list[str]], ignore: Iterable[str]) -> Gate:
     found = [[str(path.relative_to(ROOT)), "", ""] for path in passed_over]
     faults = {}
     for path, group, function in sorted([*found, *names]):
-        if any(fnmatch(f"{path}::{group}::{function}", f"{pattern}*") for pattern in ignore):
+        name = "::".join(filter(None, (path, group, function)))
+        if any(fnmatch(name, pattern) for pattern in ignore):
             continue
         if not FILE.fullmatch(Path(path).name):
             faults[path] = "test_<component>_<kind>.py"
         if group and not CLASS.fullmatch(group):
             faults[f"{path}::{group}"] = "TestIntegration<Component>"
         if function and not group:
-            faults[f"{path}::{function}"] = "a method of a class TestIntegration<Component>"
-        if function and not FUNCTION.fullmatch(function):
-            faults[f"{path}::{group}::{function}"] = "test_<scenario>_<expected_outcome>"
-    seen = f"all but {len(faults)}" if faults else "all"
-    wanted = [f"{name}: should be {form}" for name, form in faults.items()]
-    return judged("names keep to the rules", "all", seen, wanted)
+            faults[name] = "a method of a class TestIntegration<Component>"
+        elif function and not FUNCTION.fullmatch(function):
+            faults[name] = "test_<scenario>_<expected_outcome>"
+    details = [f"{name}: should be {form}" for name, form in faults.items()]
+    return judged("names keep to the rules", "all", _all_but(len(faults)), details)
+
+
+def _all_but(count: int) -> str:
+    return f"all but {count}" if count else "all"
 
 
 def judge_leftovers(runs: Iterable[Run]) -> Gate:
@@ -325,14 +339,16 @@ def main(arguments: Sequence[str]) -> int:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        first = run_tests("first", options, folder, measured=True)
-        if first.code not in RAN:
-            print(f"The gates cannot judge: pytest ended with exit code {first.code}.")
-            return first.code
-        order = ["--reversed"]
-        if first.record.seed is not None:
-            order.append(f"--randomly-seed={first.record.seed}")
-        second = run_tests("second", [*order, *options], folder, measured=False)
+        try:
+            first = run_tests("first", options, folder, measured=True)
+            order = ["--reversed"]
+            if first.record.seed is not None:
+                order.append(f"--randomly-seed={first.record.seed}")
+            second = run_tests("second", [*order, *options], folder, measured=False)
+        except NotRun as error:
+            (code,) = error.args
+            print(f"The gates cannot judge: pytest ended with exit code {code}.", file=sys.stderr)
+            return int(code)
         gates = [
             *judge_tests(first, second),
             *judge_coverage(settings.covered, folder / "coverage"),
