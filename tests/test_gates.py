@@ -428,6 +428,18 @@ def test_container_that_is_left_behind_is_seen(service: Service, engine: None) -
         assert len(done.details("left behind")) == 2
 
 
+@pytest.mark.engine
+def test_times_of_a_container_are_its_start_and_its_first_answer(
+    bare: Service, engine: None
+) -> None:
+    done = run_gates(bare, "--services", "containers", "-k", "server_is_ready")
+
+    times = re.findall(rf"^{QUICK} +(\d+) ms +(\d+) ms", done.output, re.MULTILINE)
+    assert len(times) == 1, done.output
+    started, ready = map(int, times[0])
+    assert 0 < started <= ready
+
+
 @pytest.mark.parametrize(
     ("pattern", "text", "message"),
     [
@@ -523,12 +535,12 @@ def test_own_files_of_the_same_names_are_left_alone(template: Path, tmp_path: Pa
     assert {name: (service.path / name).read_text() for name in own} == own
 
 
-def test_every_kind_of_dependency_with_an_adapter_is_in_its_group(
-    render: Render, tmp_path: Path
-) -> None:
+def test_adapters_are_in_the_groups_of_their_kinds(render: Render, tmp_path: Path) -> None:
     text = (render(tmp_path / "shop").path / "tests" / "gates.toml").read_text()
 
     for name, facts in dependencies().items():
         if facts["kind"] in ("database", "messaging") and facts.get("adapter"):
             section = text.partition(f"[covered.{facts['kind']}]")[2].partition("\n\n")[0]
             assert re.search(rf"src/shop/adapters/{name}(\.py|/\*\*/\*\.py)", section)
+        if "sql" in facts:
+            assert '\nconcurrency = ["thread", "greenlet"]\n' in text

@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 
 from .dependency import known
+from .run import Server
+from .testbed import Testbed
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = "TESTBED_RECORD"
 """Environment variable with the path of the record. Every process of the run inherits it."""
+PATIENCE = 5.0
 
 
 @dataclass
@@ -127,7 +130,7 @@ class Recorder:
         }
         if testbed := testbed_if_any(self._config):
             record.folder = str(testbed.run.folder)
-            servers = {name: testbed.run.find(name) for name in known()}
+            servers = {name: _server(testbed, name) for name in known()}
             record.servers = {
                 name: (server.started, server.seconds)
                 for name, server in servers.items()
@@ -135,3 +138,13 @@ class Recorder:
             }
         if path := os.environ.get(VARIABLE):
             Path(path).write_text(json.dumps(asdict(record)))
+
+
+def _server(testbed: Testbed, name: str) -> Server | None:
+    """A server of the run, with the time of its start, which the engine tells a little later."""
+    deadline = time.monotonic() + PATIENCE
+    while (server := testbed.run.find(name)) and server.how == "containers" and not server.started:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.005)
+    return server
