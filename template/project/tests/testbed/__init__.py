@@ -14,6 +14,7 @@ faults.py        the fixture and the marker `fault`, which put a proxy before a 
 proxy.py         the proxy: cuts, refuses, delays, throttles or holds back what passes
 network.py       no test reaches beyond this machine unless it is marked `network`
 plugin.py        the pytest hooks that tie these together
+recorder.py      what one run of pytest was like, written down for tests/gates.py
 
 `copier update` keeps this folder current: put your own fixtures in tests/fixtures/.
 """

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,16 +129,29 @@ def remove(project: str) -> None:
 
 def log(container_project: str, service: str, *options: str) -> str:
     """Log lines of one service; `options` are those of `docker logs`."""
-    labels = (
-        f"label=com.docker.compose.project={container_project}",
-        f"label=com.docker.compose.service={service}",
-    )
-    found = _run(["docker", "ps", "--all", "--quiet", "--filter", labels[0], "--filter", labels[1]])
-    names = found.stdout.split()
+    names = containers(container_project, f"label=com.docker.compose.service={service}")
     if not names:
         return ""
     done = _run(["docker", "logs", *options, names[0]])
     return done.stdout + done.stderr
+
+
+def containers(project: str, *filters: str) -> list[str]:
+    """Names of all containers of a compose project, running or not; none if no engine answers."""
+    wanted = [f"label=com.docker.compose.project={project}", *filters]
+    options = [option for each in wanted for option in ("--filter", each)]
+    return _run(["docker", "ps", "--all", "--format", "{{.Names}}", *options]).stdout.split()
+
+
+def starts(project: str) -> dict[str, float]:
+    """When the container of each service of a compose project began to run, as `time.time()`."""
+    done = _run(["docker", "inspect", *containers(project)])
+    return {
+        each["Config"]["Labels"]["com.docker.compose.service"]: datetime.fromisoformat(
+            each["State"]["StartedAt"]
+        ).timestamp()
+        for each in json.loads(done.stdout or "[]")
+    }
 
 
 def _explain(project: str, stderr: str) -> str:

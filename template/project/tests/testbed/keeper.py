@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,11 +77,13 @@ class Keeper:
     def _embedded(self, dependencies: list[Dependency]) -> None:
         (dependency,) = dependencies
         begun = time.monotonic()
-        url = retry_on_taken_port(lambda: self._launch(dependency))
+        url, launched = retry_on_taken_port(lambda: self._launch(dependency))
         seconds = time.monotonic() - begun
-        self.run.publish(Server(dependency.name, "embedded", url, seconds=seconds))
+        self.run.publish(
+            Server(dependency.name, "embedded", url, started=launched - begun, seconds=seconds)
+        )
 
-    def _launch(self, dependency: Dependency) -> str:
+    def _launch(self, dependency: Dependency) -> tuple[str, float]:
         launcher = Launcher(dependency.name, self.run.folder, free_port())
 
         def check() -> None:
@@ -89,19 +92,35 @@ class Keeper:
             dependency.check_embedded(launcher)
 
         dependency.launch(launcher)
+        launched = time.monotonic()
         launcher.wait(check, self.timeout)
-        return dependency.url(launcher.port)
+        return dependency.url(launcher.port), launched
 
     def _containers(self, dependencies: list[Dependency]) -> None:
-        begun = time.monotonic()
+        # The engine tells the time of a start by the clock on the wall.
+        begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
         ports = retry_on_taken_port(lambda: self._compose_up(dependencies))
         seconds = time.monotonic() - begun
-        for dependency in dependencies:
-            url = dependency.url(ports[dependency.service])
-            self.run.publish(
-                Server(dependency.name, "containers", url, project=self.project, seconds=seconds)
+        servers = {
+            each.service: Server(
+                each.name,
+                "containers",
+                each.url(ports[each.service]),
+                project=self.project,
+                seconds=seconds,
             )
+            for each in dependencies
+        }
+        for server in servers.values():
+            self.run.publish(server)
+        # Only a report wants to know: no test waits for it, and no server is lost if it fails.
+        self._jobs.append(self._pool.submit(self._add_starts, servers, clock))
+
+    def _add_starts(self, servers: dict[str, Server], begun: float) -> None:
+        started = engine.starts(self.project)
+        for service in servers.keys() & started.keys():
+            self.run.publish(replace(servers[service], started=started[service] - begun))
 
     def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
         # 0 lets the engine choose; a port that has to be known inside is chosen here.

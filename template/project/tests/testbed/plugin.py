@@ -66,6 +66,11 @@ def testbed_of(config: pytest.Config) -> Testbed:
     return config.stash[_testbed]
 
 
+def testbed_if_any(config: pytest.Config) -> Testbed | None:
+    """The testbed of this process, None as long as nobody has asked for it."""
+    return config.stash.get(_testbed, None)
+
+
 def _run_of(config: pytest.Config) -> Run:
     workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
     if workerinput is None:

@@ -31,6 +31,8 @@ class Server:
     error: str = ""
     project: str = ""
     """Compose project of its container, if it has one."""
+    started: float = 0.0
+    """Seconds from the request until its program or container ran; 0 where it ran before."""
     seconds: float = 0.0
     """From the request to the first answer to a client."""
 
