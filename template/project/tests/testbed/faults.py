@@ -35,8 +35,8 @@ class Faults:
     def __call__(self, name: str, /, **faults: Unpack[Fault]) -> TcpProxy:
         """The proxy before a server, with these faults set.
 
-        Until the end of the test it stands in every environment variable that named the server,
-        so the code under test has to read its address after this call.
+        Until the end of the test, every environment variable that held the server's URL holds the
+        proxy's: the code under test has to read it after this call.
         """
         if unknown := faults.keys() - Fault.__annotations__.keys():
             _fail(name, f"knows {_join(Fault.__annotations__)}, not {_join(unknown)}")
