@@ -15,18 +15,24 @@ SECONDS = 10.0
 
 
 class TestIntegrationUserRegistrationFlow:
-    def test_complete_registration_flow_by_each_api(
-        self,
-        customer: Customer,
-        shared_shop: Shop,
-        mailer: MemoryMailer,
-        published: Callable[[int], list[Event]],
+    def test_registered_user_is_sent_a_token_that_verifies(
+        self, shop: Shop, mailer: MemoryMailer
     ) -> None:
-        user_id = customer.register(EMAIL, PASSWORD, "New User")
-        shared_shop.events.relay()
-        assert shared_shop.events.process_next(SECONDS)
+        user = shop.users.register(EMAIL, PASSWORD, "New User")
+
+        shop.events.relay()
+        assert shop.events.process_next(SECONDS)
+
         ((address, token),) = mailer.sent
         assert address == EMAIL
+        assert shop.users.verify_email(user.id, token).is_verified
+
+    def test_complete_registration_flow_by_each_api(
+        self, customer: Customer, shared_shop: Shop, published: Callable[[int], list[Event]]
+    ) -> None:
+        user_id = customer.register(EMAIL, PASSWORD, "New User")
+        token = shared_shop.users.verification_token(user_id)
+        assert token is not None
 
         assert customer.verify(user_id, token)
         customer.log_in(EMAIL, PASSWORD)
