@@ -49,13 +49,13 @@ def _functions(tree: ast.Module) -> list[tuple[str, Function]]:
 
 def _return_nothing(function: Function) -> None:
     if _yields(function):
-        _replace(function, ast.Yield, lambda node: ast.Yield(ast.Constant(None)))
+        _replace(function, ast.Yield, lambda node: ast.Yield(node.value and ast.Constant(None)))
     else:
         function.body = [ast.Return(ast.Constant(None))]
 
 
 def _swallow_errors(function: Function) -> None:
-    if any(isinstance(node, ast.Raise | ast.Try) for node in ast.walk(function)):
+    if any(isinstance(node, ast.Raise) for node in ast.walk(function)):
         handler = ast.ExceptHandler(ast.Name("Exception"), None, [ast.Return(ast.Constant(None))])
         function.body = [ast.Try(function.body, [handler], [], [])]
 
