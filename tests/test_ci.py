@@ -34,7 +34,7 @@ OWN = {
 }
 EXISTING = {**COMMON, **LAYOUTS["tests below a package"], **LAYOUTS["tests in a package"]}
 ALL = {"dependencies": list(variants()[-1])}
-NONE: dict[str, Any] = {"dependencies": []}
+NONE: dict[str, Any] = {"dependencies": [], "external_apis": []}
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from {{ package_name }}.adapters.memory import (
     MemoryCache,
     MemoryDatabase,
 )
-from {{ package_name }}.domain import Event, NotFound, ShopError
+from {{ package_name }}.domain import EmailTaken, Event, NotFound, ShopError
 
-from tests.factories import UserFactory
+from tests.factories import OrderFactory, UserFactory
 
 
 class TestMemoryDatabase:
@@ -32,6 +32,19 @@ class TestMemoryDatabase:
 
         with database.begin() as work:
             assert work.users.get(user.id).name != "changed"
+
+    def test_taken_email_is_refused(self) -> None:
+        database = MemoryDatabase()
+        user = UserFactory.build()
+        with database.begin() as work:
+            work.users.add(user)
+
+        with database.begin() as work, pytest.raises(EmailTaken):
+            work.users.add(UserFactory.build(email=user.email))
+
+    def test_unknown_order_is_not_found(self) -> None:
+        with MemoryDatabase().begin() as work, pytest.raises(NotFound):
+            work.orders.get(OrderFactory.build().id)
 
 
 class TestMemoryCache:
