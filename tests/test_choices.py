@@ -1,4 +1,7 @@
-"""Every choice of APIs crossed with third parties and a database: clean and green, embedded and in containers."""
+"""Every choice of APIs crossed with third parties and a database: clean and green, embedded and in containers.
+
+Those with the default answers besides the database are in tests/test_variants.py.
+"""
 
 import sys
 from itertools import combinations, product
@@ -18,6 +21,10 @@ THIRD_PARTIES = {
     "awkward names": ["3D-Secure", "class", "a rather long name of thirty x"],
 }
 DATABASES: list[tuple[str, ...]] = [(), ("postgres",)]
+DEFAULT = (("rest",), "the default ones")
+CHOICES = [each for each in product(APIS, THIRD_PARTIES, DATABASES) if each[:2] != DEFAULT]
+SUITE = "(integration or e2e) and not slow"
+"""Unit tests are the same in every choice."""
 
 
 def choice_id(choice: tuple[Any, ...]) -> str:
@@ -25,7 +32,7 @@ def choice_id(choice: tuple[Any, ...]) -> str:
     return f"{variant_id(offered)}, {third_parties}, {variant_id(databases)}"
 
 
-@pytest.fixture(params=product(APIS, THIRD_PARTIES, DATABASES), ids=choice_id)
+@pytest.fixture(params=CHOICES, ids=choice_id)
 def chosen(
     request: pytest.FixtureRequest, render: Render, everything: Service, shared_folder: Path
 ) -> Service:
@@ -55,7 +62,7 @@ def test_formatter_linter_and_type_checker_find_nothing(
 
 
 def test_suite_passes_embedded(chosen: Service) -> None:
-    done = chosen.pytest("-m", "not slow", "--services", "embedded")
+    done = chosen.pytest("-m", SUITE, "--services", "embedded")
 
     assert done.all_passed, done.output
 
@@ -63,11 +70,11 @@ def test_suite_passes_embedded(chosen: Service) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize(
     "chosen",
-    [choice for choice in product(APIS, THIRD_PARTIES, DATABASES) if choice[2]],
+    [choice for choice in CHOICES if choice[2]],
     ids=choice_id,
     indirect=True,
 )
 def test_suite_passes_in_containers(chosen: Service, engine: None) -> None:
-    done = chosen.pytest("-m", "(integration or e2e) and not slow", "--services", "containers")
+    done = chosen.pytest("-m", SUITE, "--services", "containers")
 
     assert done.all_passed, done.output

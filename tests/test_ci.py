@@ -302,8 +302,6 @@ def ran(output: str) -> list[str]:
 
 
 RUN = [
-    ("default", "github"),
-    ("default", "gitlab"),
     ("none", "github"),
     ("existing", "github"),
     ("existing-ci", "gitlab"),
@@ -356,6 +354,22 @@ def test_jobs_together_run_every_test_once(
     assert service.leftovers() == []
     # All jobs install in the same way.
     assert not [script for script in installs if re.match(r"(uv|pip)\b", script)]
+
+
+def test_shards_of_a_whole_service_have_every_test_once(
+    rendered: Callable[[str, str], Service], installed: Installed, ci: str
+) -> None:
+    service = rendered("default", ci)
+    (service.path / ".venv").symlink_to(installed(variants()[-1]).path / ".venv")
+
+    shards = []
+    for commands in jobs_of(service, ci)["integration"]:
+        (command,) = (each for each in commands if each.starts_pytest)
+        shards.append(node_ids(execute(service, command, "--collect-only", "-q").output))
+
+    listing = service.pytest("-m", "integration or e2e", "--collect-only", "-q")
+    assert Counter(node for shard in shards for node in shard) == Counter(node_ids(listing.output))
+    assert len(shards) == 2 and all(shards)
 
 
 def constrain(project: Path) -> None:

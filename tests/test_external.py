@@ -29,7 +29,7 @@ def modules(service: Service) -> set[str]:
         (["payment_gateway", "auth_provider"], ["payment_gateway", "auth_provider"]),
         (["geo coder"], ["geo_coder"]),
         (["GeoCoder"], ["geo_coder"]),
-        (["3D-Secure"], ["api_3_d_secure"]),
+        (["3D-Secure"], ["api_3d_secure"]),
         (
             ["class", "json", "redis", "memory"],
             ["class_api", "json_api", "redis_api", "memory_api"],

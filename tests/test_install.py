@@ -11,6 +11,8 @@ from .service import CONSTRAINTS, Service
 from .variants import variants
 
 ALL = list(variants()[-1])
+SOME = ("--services", "embedded", "-k", "Contract or endpoints or EndToEnd")
+"""All tests are imported, and these use every package."""
 
 
 def environment(service: Service) -> None:
@@ -27,7 +29,7 @@ def test_pip_installs_all_that_the_tests_need(render: Render, tmp_path: Path) ->
     done = service.run(*pip, "--group", "dev", "--editable", ".")
 
     assert done.code == 0, done.output
-    assert service.pytest("-m", "", "--services", "embedded").all_passed
+    assert service.pytest("-m", "", *SOME).all_passed
 
 
 def test_poetry_installs_all_that_the_tests_need(render: Render, tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_poetry_installs_all_that_the_tests_need(render: Render, tmp_path: Path)
     done = service.run(*poetry, "install", "--no-interaction", "--with", "dev", env=inside)
 
     assert done.code == 0, done.output
-    assert service.pytest("-m", "", "--services", "embedded").all_passed
+    assert service.pytest("-m", "", *SOME).all_passed
 
 
 @pytest.mark.parametrize("name", ["a", "long_name_of_forty_characters_as_allowed", "zebra"])

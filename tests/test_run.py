@@ -18,7 +18,7 @@ from .service import Service
 from .variants import dependencies, variants
 
 ALL = variants()[-1]
-SOME = ("-k", "Contract or Flow or Consistency")
+SOME = ("-k", "Contract or Consistency or (RegistrationFlow and library)")
 """Tests of every dependency and of all together, where not all have to run once more."""
 
 SERVE = """
@@ -84,9 +84,9 @@ def test_addresses_are_used_and_cleaned(
 
     with servers(installed(ALL)) as urls:
         # The second run makes topics and no consumer groups.
-        for only in ("", "test_observer"):
+        for only in ((), ("-k", "test_observer")):
             done = service.pytest(
-                "-m", "", "--services", "address", "-k", only, env=addresses(urls)
+                "-m", "not slow", "--services", "address", *only, env=addresses(urls)
             )
             assert done.all_passed, done.output
         left = service.run(str(service.python), "-c", REMAINS, *urls.values())
@@ -150,7 +150,7 @@ def test_running_services_are_used_and_left_up(checkout: Checkout, engine: None)
         up = service.run(*compose, "up", "--detach", "--wait")
         assert up.code == 0, up.output
 
-        for selection in ((), SOME):
+        for selection in (("-m", "not slow"), SOME):
             # The tests find the ports by themselves.
             done = Service(service.path).pytest("-m", "", *selection)
             assert done.all_passed, done.output
@@ -183,17 +183,10 @@ def test_four_workers_share_one_server_of_each_kind(
     assert line in keeper.read_text()
     keeper.write_text(keeper.read_text().replace(line, record + line))
 
-    done = service.pytest("-m", "", "--services", "embedded", "-n", "4")
+    done = service.pytest("-m", "not slow", "--services", "embedded", "-n", "4")
 
     assert done.all_passed, done.output
     assert sorted(starts.read_text().split()) == sorted(ALL)
-
-
-@pytest.mark.parametrize("seed", ["1", "2"])
-def test_order_does_not_matter(installed: Installed, seed: str) -> None:
-    done = installed(ALL).pytest("-m", "", "--services", "embedded", f"--randomly-seed={seed}")
-
-    assert done.all_passed, done.output
 
 
 @pytest.mark.parametrize("how", ["embedded", pytest.param("containers", marks=pytest.mark.engine)])

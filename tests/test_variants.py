@@ -98,7 +98,9 @@ def test_unit_tests_run_by_default_and_start_nothing(
 
 
 def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
-    done = installed(variant).pytest("-m", "", "--services", "embedded")
+    # What takes long runs once, with all dependencies.
+    selection = "" if variant == variants()[-1] else "not slow"
+    done = installed(variant).pytest("-m", selection, "--services", "embedded")
 
     assert done.all_passed, done.output
     for name in variant:
@@ -106,10 +108,12 @@ def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize("variant", variants()[1:], ids=variant_id, indirect=True)
 def test_suite_passes_in_containers(
     installed: Installed, variant: tuple[str, ...], engine: None
 ) -> None:
-    done = installed(variant).pytest("-m", "", "--services", "containers")
+    selection = "(integration or e2e) and not slow"
+    done = installed(variant).pytest("-m", selection, "--services", "containers")
 
     assert done.all_passed, done.output
     for name in variant:

@@ -16,10 +16,21 @@ for dependency in known().values():
     os.environ.pop(dependency.service_variable, None)
 
 
+LAYERS = (TESTS / "integration", TESTS / "e2e")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run what is named on the command line, although `pytest` alone runs unit tests."""
+    named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+    if config.option.markexpr == "unit" and all(
+        any(path.is_relative_to(layer) for layer in LAYERS) for path in named
+    ):
+        config.option.markexpr = ""
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the other layers unread when unit tests run: their imports take longer than the tests."""
-    layers = (TESTS / "integration", TESTS / "e2e")
-    return True if config.option.markexpr == "unit" and collection_path in layers else None
+    return True if config.option.markexpr == "unit" and collection_path in LAYERS else None
 
 
 @pytest.fixture(autouse=True)

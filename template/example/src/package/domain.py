@@ -15,6 +15,7 @@ class Role(StrEnum):
 
 class OrderStatus(StrEnum):
     PENDING = "pending"
+    PAYING = "paying"
     PAID = "paid"
     FULFILLED = "fulfilled"
     CANCELLED = "cancelled"
@@ -80,17 +81,24 @@ class Order:
     status: OrderStatus = OrderStatus.PENDING
     id: UUID = field(default_factory=uuid4)
 
+    def begin_payment(self) -> None:
+        """From now on nobody cancels it. An undecided payment may begin again."""
+        self._change(OrderStatus.PAYING, OrderStatus.PENDING, OrderStatus.PAYING)
+
     def pay(self) -> None:
-        self._change(OrderStatus.PENDING, OrderStatus.PAID)
+        self._change(OrderStatus.PAID, OrderStatus.PAYING)
+
+    def decline_payment(self) -> None:
+        self._change(OrderStatus.CANCELLED, OrderStatus.PAYING)
 
     def cancel(self) -> None:
-        self._change(OrderStatus.PENDING, OrderStatus.CANCELLED)
+        self._change(OrderStatus.CANCELLED, OrderStatus.PENDING)
 
     def fulfil(self) -> None:
-        self._change(OrderStatus.PAID, OrderStatus.FULFILLED)
+        self._change(OrderStatus.FULFILLED, OrderStatus.PAID)
 
-    def _change(self, before: OrderStatus, after: OrderStatus) -> None:
-        if self.status is not before:
+    def _change(self, after: OrderStatus, *before: OrderStatus) -> None:
+        if self.status not in before:
             raise InvalidOrder(f"order {self.id} is {self.status}, so it cannot become {after}")
         self.status = after
 
@@ -122,8 +130,10 @@ class Event:
         Raises:
             ValueError: the message is not an event.
         """
-        try:
-            fields = json.loads(text)
-            return cls(type=fields["type"], key=fields["key"], data=fields["data"], id=fields["id"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not an event: {text!r}") from error
+        content = json.loads(text)
+        fields = content if isinstance(content, dict) else {}
+        kinds = {"type": str, "key": str, "data": dict, "id": str}
+        wrong = [name for name, kind in kinds.items() if not isinstance(fields.get(name), kind)]
+        if wrong:
+            raise ValueError(f"not an event: look at {', '.join(wrong)}")
+        return cls(**{name: fields[name] for name in kinds})

@@ -20,8 +20,9 @@ class Passwords:
         Without a hash it takes as long and is False, so that an answer's time
         does not tell which users exist.
         """
+        usable = hashed if hashed and hashed.startswith("$argon2") else None
         try:
-            self._hasher.verify(hashed or self._nobody, password)
+            self._hasher.verify(usable or self._nobody, password)
         except (VerificationError, InvalidHashError):
             return False
-        return hashed is not None
+        return usable is not None

@@ -35,7 +35,8 @@ class ItemRepository(Protocol):
             NotFound: there is no such item.
         """
 
-    def put_back(self, sku: str, quantity: int) -> None: ...
+    def put_back(self, sku: str, quantity: int) -> None:
+        """Raises NotFound."""
 
 
 class OrderRepository(Protocol):
@@ -43,6 +44,9 @@ class OrderRepository(Protocol):
 
     def get(self, order_id: UUID) -> Order:
         """Raises NotFound."""
+
+    def get_for_update(self, order_id: UUID) -> Order:
+        """The order, which nobody else gets so until the unit of work ends. Raises NotFound."""
 
     def save(self, order: Order) -> None: ...
 

@@ -73,7 +73,7 @@ class Service:
     """The folder in which its mail arrives."""
 
     def mail_to(self, address: str) -> str:
-        """The text of the first mail to an address, as soon as it is there."""
+        """The text of a mail to an address, as soon as there is one."""
         found: list[str] = []
 
         def look() -> bool:
@@ -100,18 +100,26 @@ def service(shop_environment: Path, tmp_path: Path) -> Iterator[Service]:
         "{{ api.address }}": "127.0.0.1:0",
 {% endfor %}
     }
-    command = [sys.executable, "-m", "{{ package_name }}", "--catalogue", str(catalogue)]
+    command = [sys.executable, "-m", "{{ package_name }}"]
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            [*command, "--catalogue", str(catalogue)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         ) as process,
     ):
         try:
             yield Service(started(process, log), shop_environment)
         finally:
             process.terminate()
-            code = process.wait(SECONDS)
+            try:
+                code = process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
             # Shown with the test, if that failed.
             print(log.read_text())
     assert code == 0, f"the shop ended with exit code {code}"
@@ -123,11 +131,13 @@ def started(process: "subprocess.Popen[str]", log: Path) -> dict[str, str]:
     assert process.stdout is not None
     patience = threading.Timer(SECONDS, process.kill)
     patience.start()
-    for line in process.stdout:
-        if line == "ready\n":
-            patience.cancel()
-            return addresses
-        api, _, addresses[api] = line.strip().partition(" ")
+    try:
+        for line in process.stdout:
+            if line == "ready\n":
+                return addresses
+            api, _, addresses[api] = line.strip().partition(" ")
+    finally:
+        patience.cancel()
     pytest.fail(f"the shop did not start:\n{log.read_text()}", pytrace=False)
 {% else %}
 @pytest.fixture

@@ -32,7 +32,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
     """Called by Python for each event of https://docs.python.org/3/library/audit_events.html."""
     if _Watch.item is None or not event.startswith("socket."):
         return
-    if event == "socket.getaddrinfo":
+    if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         host = arguments[0]
     elif event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = arguments[1]
@@ -54,9 +54,11 @@ def _watch_sockets() -> None:
 
 def _is_loopback(host: str) -> bool:
     try:
-        return host in ("", "localhost") or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host in ("", "localhost")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _refusal(host: str) -> str:

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -169,8 +169,8 @@ class Run:
             yield not mark.exists()
             mark.touch()
 
-    def claim(self, server: Server, limit: int) -> tuple[int, IO[str]]:
-        """The first number below `limit` that no other process uses with this server.
+    def claim(self, server: Server, numbers: Iterable[int]) -> tuple[int, IO[str]]:
+        """The first of these numbers that no other process uses with this server.
 
         It is taken until the returned file is closed or the process ends.
 
@@ -180,7 +180,7 @@ class Run:
         # Other runs of this user may use a server that outlives this one.
         folder = home() if server.outlives_the_run else self.folder
         key = hashlib.sha256(server.url.encode()).hexdigest()[:12]
-        for number in range(limit):
+        for number in numbers:
             file = (folder / f"claim-{key}-{number}.lock").open("a")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,4 +188,4 @@ class Run:
                 file.close()
             else:
                 return number, file
-        raise LookupError(f"all {limit} are taken")
+        raise LookupError("all are taken")

@@ -9,7 +9,7 @@ import stamina
 from ..domain import Unavailable
 
 TIMEOUT = 3.0
-"""Seconds that one attempt may take."""
+"""Seconds for which one attempt may wait, to connect and then for each part of the answer."""
 ATTEMPTS = 3
 
 Answer = TypeVar("Answer")
@@ -30,19 +30,21 @@ class HttpApi:
     def __init__(self, name: str, client: httpx2.Client) -> None:
         self._name = name
         self._client = client
-        self._retry = stamina.RetryingCaller(attempts=ATTEMPTS).on(
-            (httpx2.TransportError, _TryLater)
-        )
+        self._retry = stamina.RetryingCaller(attempts=ATTEMPTS).on((httpx2.RequestError, _TryLater))
 
-    def send(self, method: str, path: str, **content: Any) -> httpx2.Response:
-        """The answer to a request that may arrive twice: after 429, 5xx or no answer it is sent again.
+    def send(
+        self, method: str, path: str, *, once: bool = False, **content: Any
+    ) -> httpx2.Response:
+        """The answer to a request. After 429, 5xx or no answer it is sent again, unless it may arrive only `once`.
 
         Raises:
-            Unavailable: there was none but these, `ATTEMPTS` times.
+            Unavailable: there was no other answer.
         """
         try:
+            if once:
+                return self._send_once(method, path, **content)
             return self._retry(self._send_once, method, path, **content)
-        except (httpx2.TransportError, _TryLater) as error:
+        except (httpx2.RequestError, _TryLater) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"{self._name}: {reason}") from error
 

@@ -86,6 +86,10 @@ class MemoryOrders:
             raise NotFound(f"order {order_id}")
         return copy.copy(self._orders[order_id])
 
+    def get_for_update(self, order_id: UUID) -> Order:
+        # There is one unit of work at a time.
+        return self.get(order_id)
+
     def save(self, order: Order) -> None:
         self._orders[order.id] = copy.copy(order)
 

@@ -22,6 +22,9 @@ def run(shop: Shop, stop: threading.Event) -> None:
                 continue
         except Unavailable as error:
             log.warning("events have to wait: %s", error)
+        except Exception:
+            # The event comes again; what is wrong with it should not end the worker.
+            log.exception("an event has to wait")
         stop.wait(PAUSE)
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from uuid import UUID
 
 from ..domain import Event, InvalidOrder, Order, OrderStatus, PaymentDeclined
@@ -38,37 +37,35 @@ class OrderService:
 
         Raises:
             PaymentDeclined: the bank says no; the stock is free again.
-            Unavailable: the payment is not decided yet; the order stays as it is. Pay again later.
-            InvalidOrder: the order is not pending.
+            Unavailable: the payment is not decided yet, and the order cannot be cancelled: pay again later.
+            InvalidOrder: the order is not to be paid.
             NotFound: there is no such order.
         """
         with self._database.begin() as work:
-            # It is locked until the payment is decided: nobody cancels what is being paid.
-            order = work.orders.get(order_id)
-            paid = replace(order)
-            paid.pay()
-            declined = self._charge(order)
-            if declined:
-                _release(work, order)
-            else:
-                work.orders.save(paid)
-                work.outbox.add(_event("order_paid", paid))
-        if declined:
-            raise declined
-        return paid
-
-    def _charge(self, order: Order) -> PaymentDeclined | None:
-        """Take the money; the refusal, if it is refused."""
+            order = work.orders.get_for_update(order_id)
+            order.begin_payment()
+            work.orders.save(order)
+        # No transaction waits for the answer. A second charge under the same reference takes nothing.
         try:
             self._payments.charge(order.total_amount, reference=str(order.id))
-        except PaymentDeclined as declined:
-            return declined
-        return None
+        except PaymentDeclined:
+            with self._database.begin() as work:
+                order = work.orders.get_for_update(order_id)
+                order.decline_payment()
+                _release(work, order)
+            raise
+        with self._database.begin() as work:
+            order = work.orders.get_for_update(order_id)
+            order.pay()
+            work.orders.save(order)
+            work.outbox.add(_event("order_paid", order))
+        return order
 
     def cancel(self, order_id: UUID) -> Order:
         """Give the stock back. Raises InvalidOrder unless the order is pending, NotFound if there is none."""
         with self._database.begin() as work:
-            order = work.orders.get(order_id)
+            order = work.orders.get_for_update(order_id)
+            order.cancel()
             _release(work, order)
         return order
 
@@ -80,7 +77,7 @@ class OrderService:
             NotFound: there is no such order.
         """
         with self._database.begin() as work:
-            order = work.orders.get(order_id)
+            order = work.orders.get_for_update(order_id)
             if order.status is not OrderStatus.FULFILLED:
                 order.fulfil()
                 work.orders.save(order)
@@ -89,8 +86,7 @@ class OrderService:
 
 
 def _release(work: UnitOfWork, order: Order) -> None:
-    """Cancel an order and put its items back on sale."""
-    order.cancel()
+    """Save an order that is cancelled, and put its items back on sale."""
     work.orders.save(order)
     work.items.put_back(order.sku, order.quantity)
 

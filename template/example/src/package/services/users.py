@@ -2,12 +2,14 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
-from ..domain import EmailTaken, Event, InvalidCredentials, User
+from ..domain import EmailTaken, Event, Identity, InvalidCredentials, User
 from ..passwords import Passwords
 from ..ports import Cache, Database, IdentityProvider, Mailer
 
 VERIFICATION_SECONDS = 24 * 60 * 60
 SESSION_SECONDS = 60 * 60
+NO_PASSWORD = "!"
+"""A hash that no password matches."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ class UserService:
             user = work.users.get(user_id)
             user.is_verified = True
             work.users.save(user)
-            data = {"email": user.email, "name": user.name}
-            work.outbox.add(Event("user_welcomed", str(user.id), data))
+            work.outbox.add(_welcome(user))
         self._cache.pop(_verification_key(user_id))
         return user
 
@@ -110,20 +111,30 @@ class UserService:
             Unavailable: the identity provider does not answer.
         """
         identity = self._identity.identify(code)
+        try:
+            user = self._recognise(identity)
+        except EmailTaken:
+            # The same person came twice at once: now the user is there.
+            user = self._recognise(identity)
+        return self._open_session(user)
+
+    def _recognise(self, identity: Identity) -> User:
+        email = identity.email.lower()
         with self._database.begin() as work:
-            user = work.users.find_by_email(identity.email.lower())
+            user = work.users.find_by_email(email)
             if user is None:
-                # No password matches this hash.
-                user = User(identity.email.lower(), identity.name, "!", is_verified=True)
+                user = User(email, identity.name, NO_PASSWORD, is_verified=True)
                 work.users.add(user)
+                work.outbox.add(_welcome(user))
             elif not user.is_active:
                 raise InvalidCredentials("code")
             elif not user.is_verified:
                 # Whoever registered with this address has not shown that it is theirs.
                 user.is_verified = True
-                user.password_hash = "!"
+                user.password_hash = NO_PASSWORD
                 work.users.save(user)
-        return self._open_session(user)
+                work.outbox.add(_welcome(user))
+        return user
 
     def _open_session(self, user: User) -> Session:
         session = Session(user.id, secrets.token_urlsafe())
@@ -140,7 +151,14 @@ class UserService:
         if user_id is None:
             raise InvalidCredentials("access token")
         with self._database.begin() as work:
-            return work.users.get(UUID(user_id))
+            user = work.users.get(UUID(user_id))
+        if not user.is_active:
+            raise InvalidCredentials("access token")
+        return user
+
+
+def _welcome(user: User) -> Event:
+    return Event("user_welcomed", str(user.id), {"email": user.email, "name": user.name})
 
 
 def _verification_key(user_id: UUID) -> str:

@@ -50,14 +50,20 @@ class TestIntegrationDataConsistency:
 
         assert registered.count(True) == 1
 
-    def test_order_that_fails_half_way_leaves_no_trace(self, shared_shop: Shop) -> None:
+    def test_order_that_fails_half_way_leaves_no_trace(
+        self, shared_shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         user = shared_shop.users.register("buyer@example.com", "SecurePass123!", "Buyer")
         shared_shop.users.verify_email(user.id, shared_shop.users.verification_token(user.id) or "")
         shared_shop.inventory.create_item("SKU-001", quantity=1)
 
-        with pytest.raises(RuntimeError), shared_shop.database.begin() as work:
-            work.items.take("SKU-001", 1)
+        def fail(*_: object, **__: object) -> None:
             raise RuntimeError("simulated")
+
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+            # The stock is taken already when the order is made.
+            patch.setattr("{{ package_name }}.services.orders.Order", fail)
+            shared_shop.orders.place(user.id, "SKU-001", 1)
 
         assert shared_shop.inventory.get_item("SKU-001").quantity == 1
         assert shared_shop.orders.place(user.id, "SKU-001", 1).quantity == 1

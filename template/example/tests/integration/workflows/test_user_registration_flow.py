@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,16 +56,29 @@ class TestIntegrationUserRegistrationFlow:
         with pytest.raises(InvalidCredentials):
             shop.users.sign_in("guess")
 
-    def test_deactivated_user_cannot_sign_in(
+    def test_deactivated_user_is_logged_out_and_cannot_sign_in(
         self, shop: Shop, code_for: Callable[[str, str], str]
     ) -> None:
-        user = shop.users.user_of(shop.users.sign_in(code_for(EMAIL, "User")).access_token)
+        session = shop.users.sign_in(code_for(EMAIL, "User"))
+        user = shop.users.user_of(session.access_token)
         user.is_active = False
         with shop.database.begin() as work:
             work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
+            shop.users.user_of(session.access_token)
+        with pytest.raises(InvalidCredentials):
             shop.users.sign_in(code_for(EMAIL, "User"))
+
+    def test_first_sign_ins_at_the_same_time_are_of_one_user(
+        self, shared_shop: Shop, code_for: Callable[[str, str], str]
+    ) -> None:
+        codes = [code_for(EMAIL, "New User") for _ in range(4)]
+
+        with ThreadPoolExecutor(max_workers=4) as browsers:
+            sessions = list(browsers.map(shared_shop.users.sign_in, codes))
+
+        assert len({session.user_id for session in sessions}) == 1
 
     def test_sign_in_takes_an_unverified_account_over_without_its_password(
         self, shop: Shop, code_for: Callable[[str, str], str]

@@ -9,7 +9,23 @@ class TestEvent:
 
         assert Event.from_json(event.to_json()) == event
 
-    @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"type": "order_placed"}'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b'{"type": "order_paid"}',
+            b'{"type": "order_paid", "key": 5, "data": {}, "id": "1"}',
+        ],
+    )
     def test_message_that_is_no_event_is_refused(self, text: bytes) -> None:
         with pytest.raises(ValueError):
             Event.from_json(text)
+
+    def test_refusal_does_not_repeat_the_message(self) -> None:
+        with pytest.raises(ValueError) as refusal:
+            Event.from_json(b'["' + b"x" * 1000 + b'"]')
+
+        assert len(str(refusal.value)) < 100

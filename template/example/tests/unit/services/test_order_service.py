@@ -141,7 +141,7 @@ class TestOrderService:
         assert left(database, item) == 5
         assert waiting(database) == []
 
-    def test_undecided_payment_leaves_the_order_to_be_paid(
+    def test_order_of_undecided_payment_can_only_be_paid(
         self,
         orders: OrderService,
         database: MemoryDatabase,
@@ -159,6 +159,9 @@ class TestOrderService:
             patch.setattr(payments, "charge", away)
             orders.pay(order.id)
 
+        # The buyer may have been charged.
+        with pytest.raises(InvalidOrder):
+            orders.cancel(order.id)
         assert left(database, item) == 2
         assert orders.pay(order.id).status is OrderStatus.PAID
 

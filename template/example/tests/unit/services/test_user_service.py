@@ -40,10 +40,19 @@ def mailer() -> MemoryMailer:
 
 
 @pytest.fixture
+def database() -> MemoryDatabase:
+    return MemoryDatabase()
+
+
+@pytest.fixture
 def users(
-    clock: Clock, identity: MemoryIdentityProvider, mailer: MemoryMailer, passwords: Passwords
+    database: MemoryDatabase,
+    clock: Clock,
+    identity: MemoryIdentityProvider,
+    mailer: MemoryMailer,
+    passwords: Passwords,
 ) -> UserService:
-    return UserService(MemoryDatabase(), MemoryCache(clock), identity, mailer, passwords)
+    return UserService(database, MemoryCache(clock), identity, mailer, passwords)
 
 
 def verified(users: UserService, email: str) -> None:
@@ -164,3 +173,16 @@ class TestUserService:
     def test_sign_in_with_unknown_code_is_refused(self, users: UserService) -> None:
         with pytest.raises(InvalidCredentials):
             users.sign_in("guess")
+
+    def test_session_of_a_deactivated_user_is_over(
+        self, users: UserService, database: MemoryDatabase
+    ) -> None:
+        verified(users, "ada@example.com")
+        session = users.authenticate("ada@example.com", PASSWORD)
+        user = users.user_of(session.access_token)
+        user.is_active = False
+        with database.begin() as work:
+            work.users.save(user)
+
+        with pytest.raises(InvalidCredentials):
+            users.user_of(session.access_token)

@@ -15,6 +15,7 @@ class TestPasswords:
     def test_no_hash_and_broken_hash_verify_nothing(self, passwords: Passwords) -> None:
         assert not passwords.verify(None, "")
         assert not passwords.verify("!", "")
+        assert not passwords.verify("$argon2id$broken", "")
 
     def test_default_hasher_is_argon2id(self) -> None:
         assert Passwords().hash("secret").startswith("$argon2id$")

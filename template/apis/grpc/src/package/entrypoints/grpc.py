@@ -76,6 +76,10 @@ def refusing(method: Method[Servicer, Request, Response]) -> Method[Servicer, Re
             # What it is that is away concerns nobody outside.
             log.warning("%s", error)
             abort(context, grpc.StatusCode.UNAVAILABLE, "try again later")
+        except Exception:
+            # gRPC would send the text of the error, and that may hold anything.
+            log.exception("%s failed", method.__name__)
+            abort(context, grpc.StatusCode.INTERNAL, "internal error")
 
     return refuse
 
@@ -239,6 +243,7 @@ def serve(shop: Shop, address: str) -> Iterator[str]:
 
 
 def main() -> None:
+    logging.basicConfig(level=logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -308,6 +308,23 @@ class TestIntegrationGrpcServer:
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
         assert error.value.details() == "try again later"
 
+    def test_error_of_the_service_is_not_told_to_clients(
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        shared_shop: Shop,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(code: str) -> None:
+            raise RuntimeError("SELECT password_hash FROM users")
+
+        monkeypatch.setattr(shared_shop.users, "sign_in", fail)
+
+        with pytest.raises(grpc.RpcError) as error:
+            users.SignIn(user_pb2.SignInRequest(code="any"), timeout=SECONDS)
+
+        assert error.value.code() is grpc.StatusCode.INTERNAL
+        assert error.value.details() == "internal error"
+
     async def test_asynchronous_client_gets_the_same_answers(
         self, grpc_async_channel: grpc.aio.Channel, shared_database: Database
     ) -> None:

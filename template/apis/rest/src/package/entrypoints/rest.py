@@ -161,7 +161,7 @@ def own_order(order_id: UUID, shop: TheShop, user: LoggedIn) -> Order:
 OwnOrder = Annotated[Order, Depends(own_order)]
 
 # Endpoints are plain functions, as the shop waits for its servers: FastAPI runs them in threads.
-router = APIRouter(responses={422: {"model": Faults}})
+router = APIRouter(responses={422: {"model": Faults}, 503: {"model": Problem}})
 
 
 @router.post("/users", status_code=201, response_model=UserAnswer, responses=refusals(409))
@@ -183,7 +183,7 @@ def log_in(credentials: Credentials, shop: TheShop) -> TokenAnswer:
     return TokenAnswer.model_validate(session)
 
 
-@router.post("/sessions/provider", status_code=201, responses=refusals(401, 503))
+@router.post("/sessions/provider", status_code=201, responses=refusals(401))
 def sign_in(request: SignIn, shop: TheShop) -> TokenAnswer:
     """Log in with the code that the identity provider gave to somebody who logged in there."""
     return TokenAnswer.model_validate(shop.users.sign_in(request.code))
@@ -215,7 +215,7 @@ def get_order(order: OwnOrder) -> Order:
 @router.post(
     "/orders/{order_id}/payment",
     response_model=OrderAnswer,
-    responses=refusals(401, 402, 404, 409, 503),
+    responses=refusals(401, 402, 404, 409),
 )
 def pay_order(order: OwnOrder, shop: TheShop) -> Order:
     """Charge the buyer. A declined payment cancels the order; after a 503 it may be tried again."""

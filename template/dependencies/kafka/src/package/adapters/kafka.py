@@ -82,14 +82,10 @@ class KafkaBroker:
         message = consumer.poll(timeout)
         if message is None:
             return False
-        if error := message.error():
-            raise Unavailable(f"{self.topic}: {error.str()}")
+        if trouble := message.error():
+            raise Unavailable(f"{self.topic}: {trouble.str()}")
         try:
-            handle(Event.from_json(message.value() or b""))
-        except (ShopError, ValueError) as error:
-            self._send(
-                self.dead_letters, message.key(), message.value() or b"", {"error": str(error)}
-            )
+            self._process(message, handle)
         except BaseException:
             # Read it again: without this, the consumer would go on with the next one.
             consumer.seek(_position(message))
@@ -99,6 +95,18 @@ class KafkaBroker:
         except KafkaException as error:
             raise Unavailable(f"{self.topic}: {error.args[0].str()}") from error
         return True
+
+    def _process(self, message: Message, handle: Callable[[Event], None]) -> None:
+        value = message.value() or b""
+        try:
+            event = Event.from_json(value)
+        except ValueError as error:
+            self._send(self.dead_letters, message.key(), value, {"error": str(error)})
+            return
+        try:
+            handle(event)
+        except ShopError as error:
+            self._send(self.dead_letters, message.key(), value, {"error": str(error)})
 
     def _subscribed(self) -> Consumer:
         """The consumer, which joins its group only when somebody wants to consume."""
@@ -116,13 +124,16 @@ class KafkaBroker:
     ) -> None:
         """Send and wait. Raises Unavailable if the broker does not take it in time."""
         failed: list[Any] = []
-        self._producer.produce(
-            topic,
-            value,
-            key,
-            headers=headers or {},
-            on_delivery=lambda error, _: failed.append(error) if error else None,
-        )
+        try:
+            self._producer.produce(
+                topic,
+                value,
+                key,
+                headers=headers or {},
+                on_delivery=lambda error, _: failed.append(error) if error else None,
+            )
+        except (KafkaException, BufferError) as error:
+            raise Unavailable(f"{topic}: {error}") from error
         if self._producer.flush(self._delivery_seconds):
             # It is no longer sent: whoever wants that has to publish it again.
             self._producer.purge()

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Producer
 
 from {{ package_name }}.adapters.kafka import KafkaBroker
-from {{ package_name }}.domain import Event, ShopError
+from {{ package_name }}.domain import Event, ShopError, Unavailable
 
 from tests.fixtures.kafka import Observer
 
@@ -99,6 +99,28 @@ class TestIntegrationKafkaConsumers:
         assert letter.key() == b"one-key"
         assert letter.headers() == [("error", b"no such user")]
         assert not kafka_adapter.process_next(reject, timeout=0.1)
+
+    def test_rejected_event_comes_again_if_its_dead_letter_is_not_taken(
+        self,
+        kafka_adapter: KafkaBroker,
+        kafka_observe: Callable[[str], Observer],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first, second = counted(1), counted(2)
+        for event in (first, second):
+            kafka_adapter.publish(event)
+
+        def reject(event: Event) -> None:
+            raise ShopError("no such user")
+
+        with monkeypatch.context() as patch, pytest.raises(Unavailable):
+            # No broker has a topic of that name.
+            patch.setattr(kafka_adapter, "dead_letters", "?")
+            kafka_adapter.process_next(reject, TIMEOUT)
+        handled: list[Event] = []
+        assert kafka_adapter.process_next(handled.append, TIMEOUT)
+
+        assert handled == [first]
 
     def test_message_that_is_no_event_goes_to_the_dead_letters(
         self,

@@ -65,21 +65,17 @@ class TestIntegrationKafkaFailures:
         seen = kafka_observe(os.environ["KAFKA_TOPIC"]).wait_for(2)
         assert [Event.from_json(message.value() or b"") for message in seen] == events
 
+    @pytest.mark.fault("kafka", refuse=True)
     def test_event_is_not_lost_while_the_broker_is_away(
-        self,
-        fault: Faults,
-        request: pytest.FixtureRequest,
-        kafka_observe: Callable[[str], Observer],
+        self, live_shop: Shop, fault: Faults, kafka_observe: Callable[[str], Observer]
     ) -> None:
-        proxy = fault("kafka", refuse=True)
-        shop: Shop = request.getfixturevalue("live_shop")
-        user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+        user = live_shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         with pytest.raises(Unavailable):
-            shop.events.relay()
+            live_shop.events.relay()
 
-        proxy.restore()
+        fault("kafka").restore()
 
-        relay_as_soon_as_possible(shop)
+        relay_as_soon_as_possible(live_shop)
         (message,) = kafka_observe(os.environ["KAFKA_TOPIC"]).wait_for(1)
         assert Event.from_json(message.value() or b"").key == str(user.id)
 

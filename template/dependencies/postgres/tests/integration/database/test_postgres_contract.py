@@ -55,10 +55,16 @@ class TestIntegrationPostgresContract:
         self, postgres_committed: sessionmaker[Session]
     ) -> None:
         with postgres_committed() as first, postgres_committed() as second:
-            first.execute(text("SELECT pg_backend_pid()"))
-            pids = {each.scalar(text("SELECT pg_backend_pid()")) for each in (first, second)}
-
-        assert len(pids) == 2
+            first.execute(text(CREATE))
+            first.commit()
+            try:
+                first.execute(text("INSERT INTO contract_notes (note) VALUES ('seen')"))
+                first.commit()
+                assert second.scalars(text("SELECT note FROM contract_notes")).all() == ["seen"]
+            finally:
+                second.rollback()
+                first.execute(text("DROP TABLE contract_notes"))
+                first.commit()
 
     def test_private_database_takes_ddl_and_others_do_not_see_it(
         self, postgres_database: str, postgres_engine: Engine

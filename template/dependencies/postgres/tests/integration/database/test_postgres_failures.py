@@ -1,4 +1,5 @@
 import os
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
@@ -62,6 +63,31 @@ class TestIntegrationPostgresFailures:
 
             with database.begin() as work:
                 assert work.users.find_by_email(EMAIL) is None
+
+    def test_server_that_accepts_and_says_nothing_is_unavailable(
+        self, fault: Faults, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The least that PostgreSQL's client knows is two seconds.
+        monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)
+        fault("postgres", black_hole=True)
+
+        with (
+            PostgresDatabase.connect(os.environ) as database,
+            pytest.raises(Unavailable, match="timeout"),
+            database.begin() as work,
+        ):
+            work.users.find_by_email(EMAIL)
+
+    def test_pool_that_is_exhausted_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(postgres, "POOL_SECONDS", 0.05)
+
+        with (
+            PostgresDatabase.connect(os.environ) as database,
+            pytest.raises(Unavailable, match="QueuePool limit"),
+            ExitStack() as busy,
+        ):
+            for _ in range(100):
+                busy.enter_context(database.begin()).users.find_by_email(EMAIL)
 
     def test_wait_for_a_lock_ends(
         self, postgres_committed: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch

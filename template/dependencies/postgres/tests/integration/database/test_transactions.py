@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,6 +16,12 @@ from {{ package_name }}.domain import NotFound, OrderStatus, OutOfStock
 
 from tests.factories import ItemFactory, OrderFactory, UserFactory
 from tests.factories.postgres import ItemRowFactory, OrderRowFactory, UserRowFactory
+
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+"""How many connections wait for another one to end its transaction."""
 
 
 class TestIntegrationTransactions:
@@ -106,7 +112,7 @@ class TestIntegrationTransactions:
             work.orders.add(order)
 
         with database.begin() as work, postgres_committed() as other:
-            work.orders.get(order.id)
+            work.orders.get_for_update(order.id)
             nowait = select(OrderRow).where(OrderRow.id == order.id).with_for_update(nowait=True)
             with pytest.raises(OperationalError, match="could not obtain lock"):
                 other.execute(nowait)
@@ -122,17 +128,19 @@ class TestIntegrationTransactions:
 
         def look() -> None:
             with database.begin() as work:
-                seen.append(work.orders.get(order.id).status)
+                seen.append(work.orders.get_for_update(order.id).status)
 
-        with database.begin() as work:
-            paid = work.orders.get(order.id)
+        with database.begin() as work, postgres_committed() as observer:
+            first = work.orders.get_for_update(order.id)
             second = threading.Thread(target=look)
             second.start()
-            paid.pay()
-            work.orders.save(paid)
+            while not observer.scalar(text(WAITING)):
+                observer.rollback()
+            first.begin_payment()
+            work.orders.save(first)
         second.join()
 
-        assert seen == [OrderStatus.PAID]
+        assert seen == [OrderStatus.PAYING]
 
     async def test_async_session_sees_its_own_commit(
         self, postgres_async_session: AsyncSession

@@ -1,7 +1,6 @@
 import os
 
 import pytest
-from redis import Redis
 
 from {{ package_name }}.adapters.redis import RedisCache
 from {{ package_name }}.bootstrap import Shop
@@ -50,14 +49,12 @@ class TestIntegrationRedisFailures:
         token = live_shop.users.verification_token(user.id) or ""
         assert live_shop.users.verify_email(user.id, token).is_verified
 
+    @pytest.mark.fault("redis", refuse=True)
     def test_registration_without_a_cache_leaves_no_user_who_cannot_verify(
-        self, fault: Faults, redis_client: Redis, request: pytest.FixtureRequest
+        self, live_shop: Shop, fault: Faults
     ) -> None:
-        proxy = fault("redis", refuse=True)
-        shop: Shop = request.getfixturevalue("live_shop")
-
         with pytest.raises(Unavailable):
-            shop.users.register(EMAIL, PASSWORD, "Ada")
-        proxy.restore()
+            live_shop.users.register(EMAIL, PASSWORD, "Ada")
+        fault("redis").restore()
 
-        assert not shop.users.register(EMAIL, PASSWORD, "Ada").is_verified
+        assert not live_shop.users.register(EMAIL, PASSWORD, "Ada").is_verified

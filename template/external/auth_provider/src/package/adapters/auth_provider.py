@@ -28,13 +28,16 @@ class Configuration:
 
 
 class AuthProvider:
-    """`client` knows the provider's address; the id and the secret are the service's own there."""
+    """`client` knows the provider's address; the rest is what the service is registered with there."""
 
-    def __init__(self, client: httpx2.Client, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, client: httpx2.Client, client_id: str, client_secret: str, redirect_uri: str
+    ) -> None:
         self._api = HttpApi("auth provider", client)
         self._issuer = str(client.base_url).rstrip("/")
         self._client_id = client_id
         self._client_secret = client_secret
+        self._redirect_uri = redirect_uri
         self._keys: dict[str, jwt.PyJWK] = {}
 
     @classmethod
@@ -42,12 +45,15 @@ class AuthProvider:
     def connect(
         cls, environment: Mapping[str, str], timeout: float = TIMEOUT
     ) -> Iterator["AuthProvider"]:
-        """The provider at AUTH_PROVIDER_URL, for AUTH_PROVIDER_CLIENT_ID with AUTH_PROVIDER_CLIENT_SECRET."""
+        """The provider at AUTH_PROVIDER_URL, which knows the service by AUTH_PROVIDER_CLIENT_ID,
+        AUTH_PROVIDER_CLIENT_SECRET and AUTH_PROVIDER_REDIRECT_URI.
+        """
         with httpx2.Client(base_url=environment["AUTH_PROVIDER_URL"], timeout=timeout) as client:
             yield cls(
                 client,
                 environment["AUTH_PROVIDER_CLIENT_ID"],
                 environment["AUTH_PROVIDER_CLIENT_SECRET"],
+                environment["AUTH_PROVIDER_REDIRECT_URI"],
             )
 
     @cached_property
@@ -79,10 +85,15 @@ class AuthProvider:
         response = self._api.send(
             "POST",
             self.configuration.token_endpoint,
-            data={"grant_type": "authorization_code", "code": code},
+            once=True,
+            data={
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": self._redirect_uri,
+            },
             auth=(self._client_id, self._client_secret),
         )
-        if response.status_code == 400:
+        if response.status_code == 400 and _error(response) == "invalid_grant":
             raise InvalidCredentials("code")
         return self._api.read(response, lambda answer: str(answer["id_token"]))
 
@@ -108,7 +119,7 @@ class AuthProvider:
             raise InvalidCredentials("identity token") from error
         if claims.get("email_verified") is not True:
             raise InvalidCredentials("identity token")
-        return Identity(str(claims["email"]), str(claims.get("name", "")))
+        return Identity(str(claims["email"]), _one_line(str(claims.get("name") or "")))
 
     def _key(self, key_id: str) -> jwt.PyJWK:
         if key_id not in self._keys:
@@ -120,8 +131,20 @@ class AuthProvider:
         return self._keys[key_id]
 
 
+def _error(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["error"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def _one_line(name: str) -> str:
+    """A name as the shop stores it: people may call themselves anything at the provider."""
+    return "".join(letter for letter in name if letter.isprintable())[:200]
+
+
 def _keys(answer: Any) -> dict[str, jwt.PyJWK]:
     try:
         return {str(key.key_id): key for key in jwt.PyJWKSet.from_dict(answer).keys}
-    except jwt.PyJWTError as error:
+    except (AttributeError, jwt.PyJWTError) as error:
         raise ValueError(str(error)) from error

@@ -7,7 +7,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from {{ package_name }}.adapters.auth_provider import AuthProvider
-from {{ package_name }}.domain import Identity, InvalidCredentials, Unavailable
+from {{ package_name }}.domain import (
+    Identity,
+    InvalidCredentials,
+    Unavailable,
+)
 
 from tests.fixtures.auth_provider import (
     CONFIGURATION,
@@ -69,9 +73,7 @@ class TestIntegrationAuthProvider:
         for _ in range(3):
             auth_provider_client.verify(auth_provider_double.token())
 
-        assert paths(auth_provider_server) == [KEYS, CONFIGURATION] or paths(
-            auth_provider_server
-        ) == [CONFIGURATION, KEYS]
+        assert sorted(paths(auth_provider_server)) == [CONFIGURATION, KEYS]
 
     def test_new_key_of_the_provider_is_fetched(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
@@ -140,7 +142,7 @@ class TestIntegrationAuthProvider:
         auth_provider_double: AuthProviderDouble,
         auth_provider_server: HTTPServer,
     ) -> None:
-        for path in (CONFIGURATION, TOKEN, KEYS):
+        for path in (CONFIGURATION, KEYS):
             auth_provider_server.expect_oneshot_request(path).respond_with_data("", 503)
 
         assert auth_provider_client.identify(auth_provider_double.code()) == ADA
@@ -153,6 +155,7 @@ class TestIntegrationAuthProvider:
             (TOKEN, "{}"),
             (KEYS, "{}"),
             (KEYS, '{"keys": []}'),
+            (KEYS, "[]"),
             (KEYS, "<html>"),
         ],
     )
@@ -168,6 +171,44 @@ class TestIntegrationAuthProvider:
 
         with pytest.raises(Unavailable, match="that nobody documented"):
             auth_provider_client.identify(auth_provider_double.code())
+
+    def test_code_is_sent_once_as_it_works_once(
+        self,
+        auth_provider_client: AuthProvider,
+        auth_provider_double: AuthProviderDouble,
+        auth_provider_server: HTTPServer,
+    ) -> None:
+        auth_provider_server.expect_oneshot_request(TOKEN).respond_with_data("", 503)
+
+        with pytest.raises(Unavailable, match="answered 503"):
+            auth_provider_client.identify(auth_provider_double.code())
+
+        assert paths(auth_provider_server).count(TOKEN) == 1
+
+    def test_refusal_that_is_the_services_own_fault_is_unavailable(
+        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+    ) -> None:
+        environment = {**os.environ, "AUTH_PROVIDER_REDIRECT_URI": "https://elsewhere.example.com"}
+
+        with (
+            AuthProvider.connect(environment) as provider,
+            pytest.raises(Unavailable, match="refused with 400"),
+        ):
+            provider.identify(auth_provider_double.code())
+
+    @pytest.mark.parametrize(
+        ("told", "name"), [(None, ""), ("A\x00da\n", "Ada"), ("A" * 300, "A" * 200)]
+    )
+    def test_name_is_one_line_of_what_the_provider_tells(
+        self,
+        auth_provider_client: AuthProvider,
+        auth_provider_double: AuthProviderDouble,
+        told: str | None,
+        name: str,
+    ) -> None:
+        token = auth_provider_double.token(name=told)
+
+        assert auth_provider_client.verify(token).name == name
 
     def test_wrong_secret_of_the_service_is_unavailable(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble

@@ -19,7 +19,11 @@ def discover() -> dict[str, Any]:
 
 def exchange(code: str) -> httpx2.Response:
     client = (os.environ["AUTH_PROVIDER_CLIENT_ID"], os.environ["AUTH_PROVIDER_CLIENT_SECRET"])
-    form = {"grant_type": "authorization_code", "code": code}
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": os.environ["AUTH_PROVIDER_REDIRECT_URI"],
+    }
     return httpx2.post(discover()["token_endpoint"], data=form, auth=client)
 
 

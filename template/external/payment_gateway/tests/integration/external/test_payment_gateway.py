@@ -137,34 +137,29 @@ class TestIntegrationPaymentGateway:
         with pytest.raises(Unavailable, match="pi_1 is processing"):
             payment_gateway_client.charge(Decimal(10), reference())
 
-    def test_wrong_key_is_unavailable_and_not_declined(
-        self, payment_gateway_client: PaymentGateway, payment_gateway_server: HTTPServer
-    ) -> None:
+    @pytest.mark.usefixtures("payment_gateway_client")
+    def test_wrong_key_is_unavailable_and_not_declined(self) -> None:
         with (
             PaymentGateway.connect({**os.environ, "PAYMENT_GATEWAY_KEY": "wrong"}) as gateway,
             pytest.raises(Unavailable, match="refused with 401"),
         ):
             gateway.create_intent(1000, "usd", reference())
 
+    @pytest.mark.fault("payment_gateway", refuse=True)
+    @pytest.mark.usefixtures("payment_gateway_client")
     def test_order_can_be_paid_when_the_gateway_is_back(
-        self,
-        payment_gateway_client: PaymentGateway,
-        payment_gateway_double: PaymentGatewayDouble,
-        fault: Faults,
-        request: pytest.FixtureRequest,
+        self, live_shop: Shop, payment_gateway_double: PaymentGatewayDouble, fault: Faults
     ) -> None:
-        proxy = fault("payment_gateway", refuse=True)
-        shop: Shop = request.getfixturevalue("live_shop")
-        shop.inventory.create_item("SKU-MUG", quantity=1, price=Decimal("7.50"))
+        live_shop.inventory.create_item("SKU-MUG", quantity=1, price=Decimal("7.50"))
         buyer = UserFactory.build(verified=True)
-        with shop.database.begin() as work:
+        with live_shop.database.begin() as work:
             work.users.add(buyer)
-        order = shop.orders.place(buyer.id, "SKU-MUG", 1)
+        order = live_shop.orders.place(buyer.id, "SKU-MUG", 1)
 
         with pytest.raises(Unavailable):
-            shop.orders.pay(order.id)
-        assert shop.orders.get(order.id).status is OrderStatus.PENDING
-        proxy.restore()
+            live_shop.orders.pay(order.id)
+        assert live_shop.orders.get(order.id).status is OrderStatus.PAYING
+        fault("payment_gateway").restore()
 
-        assert shop.orders.pay(order.id).status is OrderStatus.PAID
+        assert live_shop.orders.pay(order.id).status is OrderStatus.PAID
         assert list(payment_gateway_double.intents) == [str(order.id)]

@@ -22,7 +22,7 @@ class {{ api.adapter }}:
     """`client` knows the API's address and its key."""
 
     def __init__(self, client: httpx2.Client) -> None:
-        self._api = HttpApi("{{ api.name | replace('_', ' ') }}", client)
+        self._api = HttpApi("{{ api.label }}", client)
 
     @classmethod
     @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ...domain import Unavailable
@@ -13,6 +13,10 @@ from .repositories import ItemRepository, OrderRepository, Outbox, UserRepositor
 __all__ = ["PostgresDatabase", "PostgresUnitOfWork"]
 
 CONNECT_SECONDS = 5
+SILENT_SECONDS = 10
+"""How long the server's machine may say nothing at all until the connection counts as lost."""
+POOL_SECONDS = 5.0
+"""How long a unit of work waits for one of the connections."""
 OPTIONS = "-c statement_timeout=10s -c lock_timeout=10s"
 """What one statement may take, and how much of it may be waiting for a lock."""
 
@@ -38,7 +42,13 @@ class PostgresDatabase:
         engine = create_engine(
             environment["DATABASE_URL"],
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_SECONDS, "options": OPTIONS},
+            pool_timeout=POOL_SECONDS,
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "options": OPTIONS,
+                "keepalives_idle": SILENT_SECONDS,
+                "tcp_user_timeout": SILENT_SECONDS * 1000,
+            },
         )
         try:
             yield cls(sessionmaker(engine, expire_on_commit=False))
@@ -50,6 +60,6 @@ class PostgresDatabase:
         try:
             with self._sessions.begin() as session:
                 yield PostgresUnitOfWork(session)
-        except OperationalError as error:
-            # The connection was lost, or something took too long: the same again may succeed.
-            raise Unavailable(f"postgres: {error.orig}") from error
+        except (OperationalError, TimeoutError) as error:
+            # No connection, or something took too long: the same again may succeed.
+            raise Unavailable(f"postgres: {error}") from error

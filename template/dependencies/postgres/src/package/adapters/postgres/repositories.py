@@ -72,9 +72,13 @@ class ItemRepository:
 
     def put_back(self, sku: str, quantity: int) -> None:
         change = (
-            update(ItemRow).where(ItemRow.sku == sku).values(quantity=ItemRow.quantity + quantity)
+            update(ItemRow)
+            .where(ItemRow.sku == sku)
+            .values(quantity=ItemRow.quantity + quantity)
+            .returning(ItemRow.sku)
         )
-        self._session.execute(change)
+        if self._session.scalar(change) is None:
+            raise NotFound(f"items {sku}")
 
 
 class OrderRepository:
@@ -86,18 +90,10 @@ class OrderRepository:
         self._session.flush()
 
     def get(self, order_id: UUID) -> Order:
-        """The order, locked until the end of the transaction: its status decides what happens next."""
-        row = self._session.get(OrderRow, order_id, with_for_update=True)
-        if row is None:
-            raise NotFound(f"order {order_id}")
-        return Order(
-            id=row.id,
-            user_id=row.user_id,
-            sku=row.sku,
-            quantity=row.quantity,
-            total_amount=row.total_amount,
-            status=OrderStatus(row.status),
-        )
+        return _order(_get(self._session, OrderRow, order_id))
+
+    def get_for_update(self, order_id: UUID) -> Order:
+        return _order(_get(self._session, OrderRow, order_id, with_for_update=True))
 
     def save(self, order: Order) -> None:
         _assign(_get(self._session, OrderRow, order.id), order)
@@ -126,8 +122,8 @@ class Outbox:
 Row = TypeVar("Row", UserRow, ItemRow, OrderRow)
 
 
-def _get(session: Session, kind: type[Row], key: UUID | str) -> Row:
-    row = session.get(kind, key)
+def _get(session: Session, kind: type[Row], key: UUID | str, with_for_update: bool = False) -> Row:
+    row = session.get(kind, key, with_for_update=with_for_update or None)
     if row is None:
         raise NotFound(f"{kind.__tablename__} {key}")
     return row
@@ -153,3 +149,14 @@ def _user(row: UserRow) -> User:
 
 def _item(row: ItemRow) -> Item:
     return Item(sku=row.sku, name=row.name, price=row.price, quantity=row.quantity)
+
+
+def _order(row: OrderRow) -> Order:
+    return Order(
+        id=row.id,
+        user_id=row.user_id,
+        sku=row.sku,
+        quantity=row.quantity,
+        total_amount=row.total_amount,
+        status=OrderStatus(row.status),
+    )
