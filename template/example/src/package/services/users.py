@@ -2,7 +2,7 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
-from ..domain import EmailTaken, Event, Identity, InvalidCredentials, User
+from ..domain import EmailTaken, Event, InvalidCredentials, User
 from ..passwords import Passwords
 from ..ports import Cache, Database, IdentityProvider, Mailer
 
@@ -108,17 +108,10 @@ class UserService:
 
         Raises:
             InvalidCredentials: the code is wrong, used or too old, or the user is deactivated.
+            EmailTaken: the same person has just become a user by another request.
             Unavailable: the identity provider does not answer.
         """
         identity = self._identity.identify(code)
-        try:
-            user = self._recognise(identity)
-        except EmailTaken:
-            # The same person came twice at once: now the user is there.
-            user = self._recognise(identity)
-        return self._open_session(user)
-
-    def _recognise(self, identity: Identity) -> User:
         email = identity.email.lower()
         with self._database.begin() as work:
             user = work.users.find_by_email(email)
@@ -134,7 +127,7 @@ class UserService:
                 user.password_hash = NO_PASSWORD
                 work.users.save(user)
                 work.outbox.add(_welcome(user))
-        return user
+        return self._open_session(user)
 
     def _open_session(self, user: User) -> Session:
         session = Session(user.id, secrets.token_urlsafe())

@@ -100,7 +100,7 @@ class UserServiceServicer:
 
     def SignIn(self, request, context):
         """Logs in with the code that the identity provider gave to somebody who logged in there.
-        UNAUTHENTICATED, UNAVAILABLE
+        UNAUTHENTICATED, ALREADY_EXISTS, UNAVAILABLE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -183,7 +183,7 @@ def log_in(credentials: Credentials, shop: TheShop) -> TokenAnswer:
     return TokenAnswer.model_validate(session)
 
 
-@router.post("/sessions/provider", status_code=201, responses=refusals(401))
+@router.post("/sessions/provider", status_code=201, responses=refusals(401, 409))
 def sign_in(request: SignIn, shop: TheShop) -> TokenAnswer:
     """Log in with the code that the identity provider gave to somebody who logged in there."""
     return TokenAnswer.model_validate(shop.users.sign_in(request.code))

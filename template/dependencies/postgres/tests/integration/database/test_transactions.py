@@ -100,6 +100,8 @@ class TestIntegrationTransactions:
 
         with postgres_adapter.begin() as work:
             assert work.items.get("SKU-001").quantity == 3
+        with pytest.raises(NotFound), postgres_adapter.begin() as work:
+            work.items.put_back("SKU-002", 1)
 
     def test_order_is_locked_while_its_status_is_decided(
         self, postgres_committed: sessionmaker[Session]
