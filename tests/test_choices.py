@@ -62,7 +62,9 @@ def test_formatter_linter_and_type_checker_find_nothing(
 
 
 def test_suite_passes_embedded(chosen: Service) -> None:
-    done = chosen.pytest("-m", SUITE, "--services", "embedded")
+    # The journey of those with a server is in containers below.
+    layers = "integration and not slow" if "postgres" in chosen.path.parent.name else SUITE
+    done = chosen.pytest("-m", layers, "--services", "embedded")
 
     assert done.all_passed, done.output
 

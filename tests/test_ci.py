@@ -34,6 +34,7 @@ OWN = {
 }
 EXISTING = {**COMMON, **LAYOUTS["tests below a package"], **LAYOUTS["tests in a package"]}
 ALL = {"dependencies": list(variants()[-1])}
+LAYERS = ("tests/integration/", "tests/e2e/")
 NONE: dict[str, Any] = {"dependencies": [], "external_apis": []}
 
 
@@ -350,7 +351,7 @@ def test_jobs_together_run_every_test_once(
     listing = service.pytest(*(["-m", ""] if new else []), "--collect-only", "-q")
     every = node_ids(listing.output)
     assert Counter(node for nodes in found.values() for node in nodes) == Counter(every)
-    inside = [node for node in every if node.startswith("tests/integration/")]
+    inside = [node for node in every if node.startswith(LAYERS)]
     if "integration" in jobs:
         assert Counter(inside) == Counter(found["integration 0"] + found["integration 1"])
         assert found["integration 0"] and found["integration 1"]
@@ -400,7 +401,7 @@ def test_shards_run_every_test_once_with_the_durations_of_the_comment(
         done = execute(service, command, "--collect-only", "-q")
         assert "No test durations found" not in done.output
         shards.append(node_ids(done.output))
-    expected = [node for node in stored if node.startswith("tests/integration/")]
+    expected = [node for node in stored if node.startswith(LAYERS)]
     assert Counter(node for shard in shards for node in shard) == Counter(expected)
     assert all(shards)
 
@@ -516,7 +517,9 @@ def test_update_exchanges_the_pipeline_and_keeps_own_edits(
     assert ("pytest-split" in (service.path / "pyproject.toml").read_text()) == (new != "none")
     changed = git(service.path, "status", "--porcelain", "--untracked-files=all").splitlines()
     expected = {SYSTEMS[each]["file"] for each in (old, new) if each != "none"}
-    expected |= {".copier-answers.yml"} | ({"pyproject.toml"} if new == "none" else set())
+    # It says where to put the names of sandboxes, and what to commit for the shards.
+    expected |= {".copier-answers.yml", "tests/README.md"}
+    expected |= {"pyproject.toml"} if new == "none" else set()
     assert {line[3:] for line in changed} == expected
 
 

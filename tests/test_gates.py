@@ -139,6 +139,7 @@ def test_rendered_service_misses_no_gate(installed: Installed) -> None:
         "critical flows covered",
         "database covered",
         "messaging covered",
+        "external APIs covered",
         "error paths covered",
         "suite is quick",
         "names keep to the rules",
