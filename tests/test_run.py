@@ -34,6 +34,28 @@ sys.stdin.read()
 testbed.close()
 """
 
+SLOW_KEEPER = """
+import fcntl, os, shutil, threading
+from tests.testbed.plugin import ROOT
+from tests.testbed.run import Run
+from tests.testbed.testbed import Testbed
+
+run = Run.create(ROOT)
+keeper = run.keeper_lock.open("a")
+fcntl.flock(keeper, fcntl.LOCK_EX)
+# Who comes too early stumbles over it.
+(run.folder / "server.process").symlink_to("gone")
+end = threading.Thread(target=Testbed(run, ROOT, "embedded", 60).close)
+end.start()
+run.keeper_lock.unlink()
+end.join(0.2)
+print("waits" if end.is_alive() else "does not wait")
+shutil.rmtree(run.folder)
+keeper.close()
+end.join()
+print("ended")
+"""
+
 HANG = """
 import pathlib, threading
 
@@ -273,6 +295,14 @@ def test_killed_run_leaves_nothing_for_good(
     assert done.all_passed, done.output
     assert ("removed what the killed run" in done.output) == (victims != "pytest")
     assert service.leftovers() == []
+
+
+def test_end_waits_for_a_keeper_that_is_removing_the_folder(checkout: Checkout) -> None:
+    service = checkout("user")
+
+    done = service.run(str(service.python), "-c", SLOW_KEEPER)
+
+    assert (done.code, done.output.split()) == (0, ["waits", "ended"]), done.output
 
 
 def test_failed_test_shows_what_its_server_logged_meanwhile(checkout: Checkout) -> None:

@@ -22,7 +22,8 @@ def tear_down(run: Run) -> None:
     processes.stop(list(run.folder.glob("*.process")))
     for project in run.folder.glob("*.project"):
         engine.remove(project.stem)
-    shutil.rmtree(run.folder)
+    # A sweep may be at it too: it cannot tell a run that ends from one that was killed.
+    shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def sweep(root: Path) -> list[str]:

@@ -53,11 +53,17 @@ def is_free(path: Path) -> bool:
     """Whether no living process holds the lock; also if the file is gone, with all its folder."""
     try:
         with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+            return is_unlocked(file)
     except FileNotFoundError:
         return True
+
+
+def is_unlocked(file: IO[str]) -> bool:
+    """Whether no other process holds the lock of an open file; it is then held until that is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
 
 

@@ -15,7 +15,7 @@ from .dependency import Dependency, known
 from .engine import Engine
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, tail
-from .run import Run, Server, is_free, locked
+from .run import Run, Server, is_free, is_unlocked, locked
 
 END_SECONDS = 60.0
 """How long pytest waits at its end for the keeper to remove everything."""
@@ -140,16 +140,14 @@ class Testbed:
 
     def close(self) -> None:
         """Leave the run as its last process: wait until all it started is gone."""
-        self.run.leave()
-        deadline = time.monotonic() + END_SECONDS
-        while (
-            self.run.folder.exists()
-            and not is_free(self.run.keeper_lock)
-            and time.monotonic() < deadline
-        ):
-            time.sleep(0.005)
-        if self.run.folder.exists():
-            tear_down(self.run)
+        # Opened first: the keeper removes the file, and holds the lock until it is gone itself.
+        with self.run.keeper_lock.open("a") as lock:
+            self.run.leave()
+            deadline = time.monotonic() + END_SECONDS
+            while not is_unlocked(lock) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            if self.run.folder.exists():
+                tear_down(self.run)
 
 
 def _dump(rung: Rung | Unavailable) -> dict[str, str]:
