@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import signal
 import struct
 from pathlib import Path
 
@@ -49,7 +50,12 @@ class Kafka(Dependency):
         address = f"tcp://{self.url(launcher.port)}"
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
-        launcher.spawn([program, "broker", *listeners, *storage], environment={"RUST_LOG": "warn"})
+        launcher.spawn(
+            [program, "broker", *listeners, *storage],
+            environment={"RUST_LOG": "warn"},
+            # SIGTERM waits for the clients; there is nothing on a disk that could be damaged.
+            stop_signal=signal.SIGKILL,
+        )
 
     def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
         """A host and, in four bytes, its port: so the answers that name a broker all do."""
