@@ -1,6 +1,7 @@
 """What every HTTP API of somebody else needs: timeouts, retries, and errors that the shop knows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import httpx2
@@ -13,6 +14,16 @@ TIMEOUT = 3.0
 ATTEMPTS = 3
 
 Answer = TypeVar("Answer")
+
+# The same for every client: to read them takes longer than a request.
+_certificates = cache(httpx2.create_ssl_context)
+
+
+def open_client(
+    url: str, timeout: float, headers: Mapping[str, str] | None = None
+) -> httpx2.Client:
+    """A client of the API at this URL."""
+    return httpx2.Client(base_url=url, headers=headers, timeout=timeout, verify=_certificates())
 
 
 class _TryLater(Exception):

@@ -10,7 +10,7 @@ import httpx2
 import jwt
 
 from ..domain import Identity, InvalidCredentials
-from .http import TIMEOUT, HttpApi
+from .http import TIMEOUT, HttpApi, open_client
 
 ALGORITHMS = ["ES256", "RS256"]
 """How a token may be signed. None of them takes a public key for a shared secret."""
@@ -48,7 +48,7 @@ class AuthProvider:
         """The provider at AUTH_PROVIDER_URL, which knows the service by AUTH_PROVIDER_CLIENT_ID,
         AUTH_PROVIDER_CLIENT_SECRET and AUTH_PROVIDER_REDIRECT_URI.
         """
-        with httpx2.Client(base_url=environment["AUTH_PROVIDER_URL"], timeout=timeout) as client:
+        with open_client(environment["AUTH_PROVIDER_URL"], timeout) as client:
             yield cls(
                 client,
                 environment["AUTH_PROVIDER_CLIENT_ID"],

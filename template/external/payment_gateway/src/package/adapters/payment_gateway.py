@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from ..domain import PaymentDeclined, Unavailable
-from .http import TIMEOUT, HttpApi
+from .http import TIMEOUT, HttpApi, open_client
 
 CURRENCY = "usd"
 
@@ -38,7 +38,7 @@ class PaymentGateway:
         """The gateway at PAYMENT_GATEWAY_URL, with PAYMENT_GATEWAY_KEY."""
         headers = {"Authorization": f"Bearer {environment['PAYMENT_GATEWAY_KEY']}"}
         url = environment["PAYMENT_GATEWAY_URL"]
-        with httpx2.Client(base_url=url, headers=headers, timeout=timeout) as client:
+        with open_client(url, timeout, headers) as client:
             yield cls(client)
 
     def create_intent(self, amount: int, currency: str, reference: str) -> PaymentIntent:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from .http import TIMEOUT, HttpApi
+from .http import TIMEOUT, HttpApi, open_client
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class {{ api.adapter }}:
         """The API at {{ api.variable }}_URL, with {{ api.variable }}_KEY."""
         headers = {"Authorization": f"Bearer {environment['{{ api.variable }}_KEY']}"}
         url = environment["{{ api.variable }}_URL"]
-        with httpx2.Client(base_url=url, headers=headers, timeout=timeout) as client:
+        with open_client(url, timeout, headers) as client:
             yield cls(client)
 
     def get_status(self) -> Status:
