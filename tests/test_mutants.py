@@ -78,7 +78,7 @@ def test_every_mutant_is_noticed(laboratory: Laboratory, path: str) -> None:
     near = [rendered(test) for test in adapters()[path]]
 
     begun = time.monotonic()
-    assert not laboratory.notices(near, ALL_SECONDS), "it is not broken yet"
+    assert not laboratory.notices(near, ALL_SECONDS), laboratory.pytest.output
     near_seconds = 5 + 3 * round(time.monotonic() - begun)
 
     def survives(mutant: Mutant) -> bool:

@@ -20,9 +20,10 @@ reader, writer = os.pipe()
 def run(arguments):
     import pytest
 
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(null, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(output, stream)
     return int(pytest.main(arguments))
 
 
@@ -51,8 +52,9 @@ class WarmPytest:
     """pytest of one service, started warm. Use it as a context manager."""
 
     def __init__(self, service: Service) -> None:
+        self._output = service.path.with_name("pytest-output")
         self._process = subprocess.Popen(
-            [str(service.python), "-c", SCRIPT],
+            [str(service.python), "-c", SCRIPT, str(self._output)],
             cwd=service.path,
             env=service.clean_environment(),
             stdin=subprocess.PIPE,
@@ -80,6 +82,11 @@ class WarmPytest:
         self._process.stdin.write(json.dumps([arguments, seconds]) + "\n")
         self._process.stdin.flush()
         return int(self._read())
+
+    @property
+    def output(self) -> str:
+        """What the last run printed."""
+        return self._output.read_text(errors="replace")
 
     def _read(self) -> str:
         assert self._process.stdout
