@@ -12,7 +12,8 @@ import psutil
 
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 OURS = re.compile(
-    r"^(PYTEST|COV|VIRTUAL_ENV|PYTHONPATH|TEST_|DATABASE_URL|REDIS_URL|KAFKA_|COMPOSE_|\w+_SANDBOX_)"
+    r"^(PYTEST|COV|VIRTUAL_ENV|PYTHONPATH|PYTHONDONTWRITEBYTECODE|TEST_|DATABASE_URL|REDIS_URL"
+    r"|KAFKA_|COMPOSE_|\w+_SANDBOX_)"
 )
 SUMMARY = re.compile(r"^(?:=+ )?(.*\d+ \w+.* in [\d.]+s\b.*)$", re.MULTILINE)
 """The line in which pytest counts, such as `== 3 passed, 1 warning in 0.12s ==`."""

@@ -77,6 +77,7 @@ def test_suite_passes_embedded(chosen: Service) -> None:
     indirect=True,
 )
 def test_suite_passes_in_containers(chosen: Service, engine: None) -> None:
-    done = chosen.pytest("-m", SUITE, "--services", "containers")
+    # The doubles of third parties are the same wherever the server runs.
+    done = chosen.pytest("-m", SUITE, "-k", "not external", "--services", "containers")
 
     assert done.all_passed, done.output
