@@ -94,25 +94,39 @@ def test_default_package_name_is_always_valid(
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
 @pytest.mark.parametrize(
-    ("name", "variable", "url", "shown"),
+    ("name", "variable", "url", "shown", "advice"),
     [
         (
             "postgres",
             "TEST_DATABASE_URL",
             "postgresql://me:secret@127.0.0.1/shop",
             "postgresql://me:***@127.0.0.1/shop",
+            "name a database made for them",
         ),
-        ("redis", "TEST_REDIS_URL", "redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        (
+            "redis",
+            "TEST_REDIS_URL",
+            "redis://127.0.0.1:6379/0",
+            "redis://127.0.0.1:6379/0",
+            "or a client (`?client_name=test`) made for them",
+        ),
     ],
 )
 def test_address_that_does_not_say_test_stops_the_run(
-    installed: Installed, workers: list[str], name: str, variable: str, url: str, shown: str
+    installed: Installed,
+    workers: list[str],
+    name: str,
+    variable: str,
+    url: str,
+    shown: str,
+    advice: str,
 ) -> None:
     done = installed((name,)).pytest("-m", name, *workers, env={variable: url})
 
     assert done.code == 4
     (line,) = [line for line in done.output.splitlines() if "nothing in that name says" in line]
     assert f"{variable} is {shown}, and nothing in that name says `test`" in line
+    assert advice in line
     assert "secret" not in done.output
     assert done.count("passed") == 0
 

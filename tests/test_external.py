@@ -245,6 +245,15 @@ def test_server_of_the_developer():
 """
 
 
+def test_proxy_of_the_developer_is_not_asked_for_this_machine(everything: Service) -> None:
+    proxy = dict.fromkeys(["HTTP_PROXY", "http_proxy", "ALL_PROXY"], "http://192.0.2.1:3128")
+    selection = ["tests/integration/external", "tests/integration/api", "-k", "Contract"]
+
+    done = everything.pytest("-m", "", *EMBEDDED, *selection, env=proxy)
+
+    assert done.all_passed, done.output
+
+
 @pytest.fixture
 def guarded(checkout: Checkout) -> Service:
     service = checkout("user", "redis")

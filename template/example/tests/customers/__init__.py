@@ -21,7 +21,7 @@ class Customer(Protocol):
         """The same, with the code of an identity provider."""
 
     def name(self) -> str:
-        """Of whom who is logged in."""
+        """The name of the user who is logged in."""
 
     def order(self, sku: str, quantity: int) -> UUID:
         """The new order's id."""

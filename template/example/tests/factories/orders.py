@@ -6,13 +6,10 @@ from .users import UserFactory
 
 
 class ItemFactory(factory.Factory[Item]):
-    """An item of which ten are left. Trait: `sold_out`."""
+    """An item of which ten are left."""
 
     class Meta:
         model = Item
-
-    class Params:
-        sold_out = factory.Trait(quantity=0)
 
     sku = factory.Sequence(lambda number: f"SKU-{number:03}")
     name = factory.Faker("word")

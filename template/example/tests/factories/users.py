@@ -4,7 +4,7 @@ from {{ package_name }}.domain import Role, User
 
 
 class UserFactory(factory.Factory[User]):
-    """A user who has not verified the e-mail address. Traits: `verified`, `admin`, `deactivated`."""
+    """A user who has not verified the e-mail address. Traits: `verified`, `admin`."""
 
     class Meta:
         model = User
@@ -12,7 +12,6 @@ class UserFactory(factory.Factory[User]):
     class Params:
         verified = factory.Trait(is_verified=True)
         admin = factory.Trait(role=Role.ADMIN, is_verified=True)
-        deactivated = factory.Trait(is_verified=True, is_active=False)
 
     id = factory.Faker("uuid4", cast_to=None)
     email = factory.Sequence(lambda number: f"user{number}@example.com")

@@ -27,6 +27,8 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the published port from."""
     container_port: ClassVar[int | None] = None
     """Port inside the container; None where it has to equal the published one."""
+    named_by: ClassVar[str] = "a database, user or host"
+    """Where an address can say `test`: what `names` looks at, for the message that refuses one."""
 
     @property
     def service(self) -> str:
@@ -71,7 +73,11 @@ class Dependency(ABC):
         return b"", b""
 
     def discard(self, url: str, prefix: str) -> None:
-        """Remove what a run made on a server that outlives it: all that begins with `prefix`."""
+        """Remove what a run made on a server that outlives it: all that begins with `prefix`.
+
+        Raises:
+            NotReady: the server does not answer, or refuses.
+        """
 
 
 @functools.cache

@@ -15,7 +15,7 @@ def refusal(dependency: Dependency, url: str) -> str | None:
         return None
     return (
         f"{dependency.name}: {dependency.address_variable} is {_without_password(url)}, and nothing in that name says "
-        f"`test`. The tests empty what they use: name a database, user or host made for them."
+        f"`test`. The tests empty what they use: name {dependency.named_by} made for them."
     )
 
 

@@ -141,17 +141,18 @@ class MemoryCache:
         self._entries[key] = (json.dumps(value), expiry)
 
     def get(self, key: str) -> Any | None:
-        text, expiry = self._entries.get(key, ("null", 0.0))
-        return json.loads(text) if self._now() < expiry else None
+        return self._read(self._entries.get(key))
 
     def pop(self, key: str) -> Any | None:
-        value = self.get(key)
-        self._entries.pop(key, None)
-        return value
+        return self._read(self._entries.pop(key, None))
 
     def invalidate_pattern(self, pattern: str) -> None:
-        for key in fnmatch.filter(self._entries, pattern):
-            del self._entries[key]
+        for key in fnmatch.filter(list(self._entries), pattern):
+            self._entries.pop(key, None)
+
+    def _read(self, entry: tuple[str, float] | None) -> Any | None:
+        text, expiry = entry or ("null", 0.0)
+        return json.loads(text) if self._now() < expiry else None
 
 
 class MemoryBroker:
@@ -196,9 +197,10 @@ class MemoryIdentityProvider:
         self.codes: dict[str, Identity] = {}
 
     def identify(self, code: str) -> Identity:
-        if code not in self.codes:
+        identity = self.codes.pop(code, None)
+        if identity is None:
             raise InvalidCredentials("code")
-        return self.codes.pop(code)
+        return identity
 
 
 class MemoryMailer:

@@ -1,7 +1,7 @@
 import logging
 from uuid import UUID
 
-from ..domain import Event
+from ..domain import Event, NotFound
 from ..ports import Broker, Database
 from .orders import OrderService
 from .users import UserService
@@ -46,6 +46,13 @@ class EventService:
     def _handle(self, event: Event) -> None:
         log.info("%s %s", event.type, event.key)
         if event.type == "user_registered":
-            self._users.send_verification(UUID(event.key))
+            self._users.send_verification(_id(event))
         elif event.type == "order_paid":
-            self._orders.fulfil(UUID(event.key))
+            self._orders.fulfil(_id(event))
+
+
+def _id(event: Event) -> UUID:
+    try:
+        return UUID(event.key)
+    except ValueError as error:
+        raise NotFound(f"{event.type}: {event.key} is nobody's id") from error

@@ -86,10 +86,11 @@ class TestEventService:
 
         assert shop.orders.get(order.id).status is OrderStatus.FULFILLED
 
+    @pytest.mark.parametrize("key", ["00000000-0000-0000-0000-000000000000", "no id"])
     def test_event_about_a_user_who_is_gone_becomes_a_dead_letter(
-        self, shop: Shop, broker: MemoryBroker
+        self, shop: Shop, broker: MemoryBroker, key: str
     ) -> None:
-        event = Event("user_registered", str(UserFactory.build().id), {})
+        event = Event("user_registered", key, {})
         broker.publish(event)
 
         assert shop.events.process_next(timeout=0)

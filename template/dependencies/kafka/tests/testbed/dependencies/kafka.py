@@ -73,16 +73,22 @@ class Kafka(Dependency):
         return host.encode() + struct.pack(">i", own), host.encode() + struct.pack(">i", port)
 
     def discard(self, url: str, prefix: str) -> None:
+        from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
         self.check(url)
         admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
-        topics = [name for name in admin.list_topics(timeout=5).topics if name.startswith(prefix)]
-        listed = admin.list_consumer_groups().result(5).valid
-        groups = [group.group_id for group in listed if group.group_id.startswith(prefix)]
-        done = {
-            **(admin.delete_topics(topics) if topics else {}),
-            **(admin.delete_consumer_groups(groups) if groups else {}),
-        }
-        for result in done.values():
-            result.result(5)
+        try:
+            topics = [
+                name for name in admin.list_topics(timeout=5).topics if name.startswith(prefix)
+            ]
+            listed = admin.list_consumer_groups().result(5).valid
+            groups = [group.group_id for group in listed if group.group_id.startswith(prefix)]
+            done = {
+                **(admin.delete_topics(topics) if topics else {}),
+                **(admin.delete_consumer_groups(groups) if groups else {}),
+            }
+            for result in done.values():
+                result.result(5)
+        except KafkaException as error:
+            raise NotReady(f"{url}: {error.args[0].str()}") from error

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -37,7 +38,9 @@ class TestIntegrationOutbox:
             outbox.add(EVENTS[0])
 
     def test_event_that_is_being_published_is_nobody_elses(
-        self, postgres_committed: sessionmaker[Session]
+        self,
+        postgres_committed: sessionmaker[Session],
+        postgres_lock_awaited: Callable[[], None],
     ) -> None:
         database = PostgresDatabase(postgres_committed)
         with database.begin() as work:
@@ -53,6 +56,7 @@ class TestIntegrationOutbox:
             assert event is not None
             other = threading.Thread(target=look)
             other.start()
+            postgres_lock_awaited()
             work.outbox.remove(event)
         other.join()
 

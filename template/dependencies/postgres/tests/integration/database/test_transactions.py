@@ -1,7 +1,8 @@
 import threading
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,12 +17,6 @@ from {{ package_name }}.domain import NotFound, OrderStatus, OutOfStock
 
 from tests.factories import ItemFactory, OrderFactory, UserFactory
 from tests.factories.postgres import ItemRowFactory, OrderRowFactory, UserRowFactory
-
-WAITING = (
-    "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
-"""How many connections wait for another one to end its transaction."""
 
 
 class TestIntegrationTransactions:
@@ -119,7 +114,11 @@ class TestIntegrationTransactions:
             with pytest.raises(OperationalError, match="could not obtain lock"):
                 other.execute(nowait)
 
-    def test_second_payment_sees_the_first(self, postgres_committed: sessionmaker[Session]) -> None:
+    def test_second_payment_sees_the_first(
+        self,
+        postgres_committed: sessionmaker[Session],
+        postgres_lock_awaited: Callable[[], None],
+    ) -> None:
         database = PostgresDatabase(postgres_committed)
         order = OrderFactory.build()
         with database.begin() as work:
@@ -132,12 +131,11 @@ class TestIntegrationTransactions:
             with database.begin() as work:
                 seen.append(work.orders.get_for_update(order.id).status)
 
-        with database.begin() as work, postgres_committed() as observer:
+        with database.begin() as work:
             first = work.orders.get_for_update(order.id)
             second = threading.Thread(target=look)
             second.start()
-            while not observer.scalar(text(WAITING)):
-                observer.rollback()
+            postgres_lock_awaited()
             first.begin_payment()
             work.orders.save(first)
         second.join()

@@ -33,6 +33,7 @@ class Postgres(Dependency):
     service_variable = "DATABASE_URL"
     port_variable = "POSTGRES_PORT"
     container_port = 5432
+    named_by = "a database"
 
     def url(self, port: int) -> str:
         return f"postgresql+psycopg://test_user:test_password@127.0.0.1:{port}/test_db"
@@ -121,12 +122,15 @@ class Postgres(Dependency):
         import psycopg
 
         self.check(url)
-        with psycopg.connect(plain(url), autocommit=True) as connection:
-            found = connection.execute(
-                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]
-            )
-            for (name,) in found.fetchall():
-                connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        try:
+            with psycopg.connect(plain(url), autocommit=True) as connection:
+                found = connection.execute(
+                    "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]
+                )
+                for (name,) in found.fetchall():
+                    connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        except psycopg.Error as error:
+            raise NotReady(str(error).strip()) from error
 
 
 def plain(url: str) -> str:

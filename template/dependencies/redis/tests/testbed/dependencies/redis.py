@@ -20,6 +20,7 @@ class Redis(Dependency):
     service_variable = "REDIS_URL"
     port_variable = "REDIS_PORT"
     container_port = 6379
+    named_by = "a host, a user or a client (`?client_name=test`)"
 
     def url(self, port: int) -> str:
         return f"redis://127.0.0.1:{port}/0"

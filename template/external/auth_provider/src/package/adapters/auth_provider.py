@@ -63,11 +63,13 @@ class AuthProvider:
         return self._api.read(response, self._configuration)
 
     def _configuration(self, answer: Any) -> Configuration:
-        if answer["issuer"] != self._issuer:
+        issuer = str(answer["issuer"])
+        # The names of some end with a slash, which their addresses may have or not.
+        if issuer.rstrip("/") != self._issuer:
             # Section 4.3 of OpenID Connect Discovery: it would vouch for somebody else's users.
-            raise ValueError(f"its issuer is {answer['issuer']}")
+            raise ValueError(f"its issuer is {issuer}")
         return Configuration(
-            issuer=self._issuer,
+            issuer=issuer,
             token_endpoint=str(answer["token_endpoint"]),
             jwks_uri=str(answer["jwks_uri"]),
         )

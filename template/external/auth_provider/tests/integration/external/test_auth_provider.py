@@ -75,6 +75,21 @@ class TestIntegrationAuthProvider:
 
         assert sorted(paths(auth_provider_server)) == [CONFIGURATION, KEYS]
 
+    def test_issuer_may_end_with_a_slash(
+        self,
+        auth_provider_client: AuthProvider,
+        auth_provider_double: AuthProviderDouble,
+        auth_provider_server: HTTPServer,
+    ) -> None:
+        issuer = f"{auth_provider_double.issuer}/"
+        auth_provider_server.expect_oneshot_request(CONFIGURATION).respond_with_json(
+            {"issuer": issuer, "token_endpoint": "any", "jwks_uri": f"{issuer[:-1]}{KEYS}"}
+        )
+
+        assert auth_provider_client.verify(auth_provider_double.token(iss=issuer)) == ADA
+        with pytest.raises(InvalidCredentials):
+            auth_provider_client.verify(auth_provider_double.token())
+
     def test_new_key_of_the_provider_is_fetched(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:

@@ -17,7 +17,7 @@ SILENT_SECONDS = 10
 """How long the server's machine may say nothing at all until the connection counts as lost."""
 POOL_SECONDS = 5.0
 """How long a unit of work waits for one of the connections."""
-OPTIONS = "-c statement_timeout=10s -c lock_timeout=10s"
+OPTIONS = "-c statement_timeout=10s -c lock_timeout=5s"
 """What one statement may take, and how much of it may be waiting for a lock."""
 
 

@@ -1,0 +1,34 @@
+import pytest
+
+from {{ package_name }}.adapters.memory import MemoryDatabase
+from {{ package_name }}.domain import NotFound, OutOfStock
+from {{ package_name }}.services.inventory import InventoryService
+
+
+@pytest.fixture
+def inventory() -> InventoryService:
+    return InventoryService(MemoryDatabase())
+
+
+class TestInventoryService:
+    def test_item_is_called_by_its_number_unless_it_has_a_name(
+        self, inventory: InventoryService
+    ) -> None:
+        inventory.create_item("SKU-001", 1)
+        inventory.create_item("SKU-002", 1, name="Mug")
+
+        assert inventory.get_item("SKU-001").name == "SKU-001"
+        assert inventory.get_item("SKU-002").name == "Mug"
+
+    def test_unknown_item_is_not_found(self, inventory: InventoryService) -> None:
+        with pytest.raises(NotFound):
+            inventory.get_item("SKU-001")
+
+    def test_reduce_takes_all_or_none(self, inventory: InventoryService) -> None:
+        inventory.create_item("SKU-001", 3)
+
+        assert inventory.reduce_quantity("SKU-001", 2).quantity == 1
+        with pytest.raises(OutOfStock):
+            inventory.reduce_quantity("SKU-001", 2)
+
+        assert inventory.get_item("SKU-001").quantity == 1
