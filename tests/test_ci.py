@@ -258,7 +258,12 @@ def test_nightly_and_merge_request_pipelines_have_the_jobs_that_each_push_has_no
     }
 
     night = [f'$CI_PIPELINE_SOURCE == "{source}"' for source in ("merge_request_event", "schedule")]
-    assert sources == {"unit": ["any"], "integration": night, "gates": night}
+    assert sources == {
+        "unit": ["any"],
+        "integration": night,
+        "gates": night,
+        "sandbox": night[1:],
+    }
 
 
 @pytest.mark.parametrize(
@@ -276,7 +281,8 @@ def test_images_are_cached_where_there_are_any(
 @pytest.mark.parametrize(
     ("case", "jobs"),
     [
-        ("default", ["unit", "integration", "gates"]),
+        ("default", ["unit", "integration", "gates", "sandbox"]),
+        ("all-bare", ["unit", "integration", "gates"]),
         ("none", ["unit", "integration", "gates"]),
         ("none-bare", ["unit"]),
         ("existing", ["unit", "integration", "gates"]),
@@ -288,13 +294,42 @@ def test_jobs_are_those_that_have_tests(
 ) -> None:
     found = jobs_of(rendered(case, ci), ci)
 
-    # GitLab gives its variables to every job, and GitHub those of an environment to the jobs that name it.
-    sandbox = ["sandbox"] if (case, ci) == ("default", "github") else []
-    assert list(found) == jobs + sandbox
+    assert list(found) == jobs
     for machines in found.get("gates", []):
         assert [each.script for each in machines if not each.installs][-1] == (
             "python -m tests.gates"
         )
+
+
+def test_sandbox_job_alone_has_the_environment_of_the_keys(
+    rendered: Callable[[str, str], Service], ci: str
+) -> None:
+    document = yaml.safe_load(pipeline(rendered("default", ci), ci).read_text())
+
+    environments = {
+        name: job["environment"]
+        for name, job in document.get("jobs", document).items()
+        if "environment" in job
+    }
+
+    expected = {"github": "sandbox", "gitlab": {"name": "sandbox", "action": "access"}}
+    assert environments == {"sandbox": expected[ci]}
+
+
+def test_sandbox_job_needs_no_server_and_skips_sandboxes_without_a_key(
+    rendered: Callable[[str, str], Service], installed: Installed, ci: str
+) -> None:
+    service = rendered("default", ci)
+    (service.path / ".venv").symlink_to(installed(variants()[-1]).path / ".venv")
+    ((*_, command),) = jobs_of(service, ci)["sandbox"]
+
+    # There is no engine: a test that asked for a server would fail.
+    environment = {**command.environment, "DOCKER_HOST": "unix:///nowhere"}
+    done = execute(service, Command(command.script, environment), "--services", "containers")
+
+    assert done.code == 0, done.output
+    assert done.count("skipped") == 5
+    assert done.count("passed") == 0
 
 
 def node_ids(output: str) -> list[str]:
