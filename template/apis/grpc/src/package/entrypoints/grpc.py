@@ -1,4 +1,8 @@
+{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
 """Users and orders of the shop over gRPC: `python -m {{ package_name }}.entrypoints.grpc`."""
+{% else %}
+"""Users and orders of the shop over gRPC. `python -m {{ package_name }}` runs it: see bootstrap.py."""
+{% endif %}
 
 import logging
 import os

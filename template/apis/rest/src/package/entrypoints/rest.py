@@ -1,4 +1,8 @@
+{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
 """The shop over HTTP: `uvicorn --factory {{ package_name }}.entrypoints.rest:create_app`."""
+{% else %}
+"""The shop over HTTP. `python -m {{ package_name }}` runs it: one process, as some of the shop is in memory."""
+{% endif %}
 
 import logging
 import threading
