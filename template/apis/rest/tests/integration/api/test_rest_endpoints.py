@@ -244,7 +244,7 @@ class TestIntegrationRestOrders:
         assert paid.json()["status"] == "paid"
 
     def test_cancelled_order_gives_stock_back(
-        self, rest_client: TestClient, database: Database, shop: Shop, buyer: Headers, mugs: str
+        self, rest_client: TestClient, database: Database, buyer: Headers, mugs: str
     ) -> None:
         order = {"sku": mugs, "quantity": 3}
         placed = rest_client.post("/orders", headers=buyer, json=order).json()
