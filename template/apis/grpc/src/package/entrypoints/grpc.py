@@ -1,4 +1,8 @@
+{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
 """Users and orders of the shop over gRPC: `python -m {{ package_name }}.entrypoints.grpc`."""
+{% else %}
+"""Users and orders of the shop over gRPC. `python -m {{ package_name }}` runs it: see bootstrap.py."""
+{% endif %}
 
 import logging
 import os
@@ -208,13 +212,14 @@ def order_message(order: Order) -> order_pb2.Order:
     )
 
 
-def create_server(shop: Shop, threads: ThreadPoolExecutor) -> grpc.Server:
-    """The server of a shop, health service included; it has no port yet."""
+def create_server(
+    shop: Shop, servicer: health.HealthServicer, threads: ThreadPoolExecutor
+) -> grpc.Server:
+    """The server of a shop and of its health; it has no port yet."""
     # Without this, two servers could have one port and share its calls.
     server = grpc.server(threads, options=[("grpc.so_reuseport", 0)])
     user_pb2_grpc.add_UserServiceServicer_to_server(UserServicer(shop), server)
     order_pb2_grpc.add_OrderServiceServicer_to_server(OrderServicer(shop), server)
-    servicer = health.HealthServicer()
     for service in (*SERVICES, health.OVERALL_HEALTH):
         servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -233,12 +238,15 @@ def serve(shop: Shop, address: str) -> Iterator[str]:
     """
     # The pool ends last: no call is at work after the block.
     with ThreadPoolExecutor(THREADS) as threads:
-        server = create_server(shop, threads)
+        servicer = health.HealthServicer()
+        server = create_server(shop, servicer, threads)
         port = server.add_insecure_port(address)
         server.start()
         try:
             yield f"{address.rpartition(':')[0]}:{port}"
         finally:
+            # Who watches the health sends no more calls here while the last ones are answered.
+            servicer.enter_graceful_shutdown()
             server.stop(STOP_SECONDS).wait()
 
 

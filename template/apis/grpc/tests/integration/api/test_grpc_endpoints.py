@@ -1,6 +1,8 @@
 import importlib.util
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,11 @@ from {{ package_name }}.domain import (
     ShopError,
     Unavailable,
 )
-from {{ package_name }}.entrypoints.grpc import SERVICES, STATUS_CODES
+from {{ package_name }}.entrypoints.grpc import (
+    SERVICES,
+    STATUS_CODES,
+    serve,
+)
 from {{ package_name }}.generated import (
     order_pb2,
     order_pb2_grpc,
@@ -290,6 +296,20 @@ class TestIntegrationGrpcServer:
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
 
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    def test_health_service_says_that_the_server_stops(self, shared_shop: Shop) -> None:
+        with ThreadPoolExecutor(1) as stopping, ExitStack() as served:
+            address = served.enter_context(serve(shared_shop, "127.0.0.1:0"))
+            # The server waits for the call that watches, which ends with the channel.
+            with grpc.insecure_channel(address) as channel:
+                stub: Any = health_pb2_grpc.HealthStub(channel)
+                answers = stub.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+                before = next(answers).status
+                stopping.submit(served.close)
+                after = next(answers).status
+
+        assert before == health_pb2.HealthCheckResponse.SERVING
+        assert after == health_pb2.HealthCheckResponse.NOT_SERVING
 
     def test_provider_that_is_away_is_unavailable(
         self,

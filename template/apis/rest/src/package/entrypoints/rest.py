@@ -1,4 +1,8 @@
+{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
 """The shop over HTTP: `uvicorn --factory {{ package_name }}.entrypoints.rest:create_app`."""
+{% else %}
+"""The shop over HTTP. `python -m {{ package_name }}` runs it: one process, as some of the shop is in memory."""
+{% endif %}
 
 import logging
 import threading
@@ -161,7 +165,10 @@ def own_order(order_id: UUID, shop: TheShop, user: LoggedIn) -> Order:
 OwnOrder = Annotated[Order, Depends(own_order)]
 
 # Endpoints are plain functions, as the shop waits for its servers: FastAPI runs them in threads.
-router = APIRouter(responses={422: {"model": Faults}, 503: {"model": Problem}})
+# 400 is FastAPI's answer to a body that is no JSON in UTF-8.
+router = APIRouter(
+    responses={400: {"model": Problem}, 422: {"model": Faults}, 503: {"model": Problem}}
+)
 
 
 @router.post("/users", status_code=201, response_model=UserAnswer, responses=refusals(409))

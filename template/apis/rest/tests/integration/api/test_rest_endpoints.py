@@ -244,7 +244,7 @@ class TestIntegrationRestOrders:
         assert paid.json()["status"] == "paid"
 
     def test_cancelled_order_gives_stock_back(
-        self, rest_client: TestClient, database: Database, shop: Shop, buyer: Headers, mugs: str
+        self, rest_client: TestClient, database: Database, buyer: Headers, mugs: str
     ) -> None:
         order = {"sku": mugs, "quantity": 3}
         placed = rest_client.post("/orders", headers=buyer, json=order).json()
@@ -356,29 +356,89 @@ class TestIntegrationRestService:
         assert set(STATUS_CODES) == set(ShopError.__subclasses__())
         assert STATUS_CODES[NotFound] == 404
 
+
+Fields = dict[str, str]
+
+
+class TestIntegrationRestSchema:
+    """Requests that Schemathesis makes up from the schema, the same ones in each run."""
+
+    @pytest.fixture
+    def existing(
+        self,
+        database: Database,
+        shop: Shop,
+        buyer: Headers,
+        code_for: Callable[[str, str], str],
+    ) -> dict[str, Callable[[], tuple[Fields, Fields]]]:
+        """By operation, what lets it succeed: path parameters and fields of the body."""
+        sku = "SKU-PEN"
+        with database.begin() as work:
+            work.items.add(ItemFactory.build(sku=sku, quantity=1_000_000))
+        user = shop.users.user_of(buyer["Authorization"].removeprefix("Bearer "))
+
+        def unverified() -> tuple[Fields, Fields]:
+            new = shop.users.register(f"{uuid4()}@example.com", PASSWORD, "New")
+            return {"user_id": str(new.id)}, {"token": shop.users.verification_token(new.id) or ""}
+
+        def pending() -> tuple[Fields, Fields]:
+            return {"order_id": str(shop.orders.place(user.id, sku, 1).id)}, {}
+
+        return {
+            "POST /users/{user_id}/verification": unverified,
+            "POST /sessions": lambda: ({}, {"email": user.email, "password": PASSWORD}),
+            "POST /sessions/provider": lambda: ({}, {"code": code_for("eve@example.com", "Eve")}),
+            "GET /items/{sku}": lambda: ({"sku": sku}, {}),
+            "POST /orders": lambda: ({}, {"sku": sku}),
+            "GET /orders/{order_id}": pending,
+            "POST /orders/{order_id}/payment": pending,
+            "POST /orders/{order_id}/cancellation": pending,
+        }
+
     @pytest.mark.slow
+    @pytest.mark.parametrize(("mode", "expected"), [("positive", "2xx"), ("negative", "4xx")])
     def test_any_request_is_answered_as_the_schema_says(
-        self, shop: Shop, buyer: Headers, mugs: str
+        self,
+        shop: Shop,
+        buyer: Headers,
+        existing: dict[str, Callable[[], tuple[Fields, Fields]]],
+        mode: str,
+        expected: str,
     ) -> None:
-        """Requests that Schemathesis makes up from the schema, the same ones in each run."""
         # Imported here, as that takes a second and every start of pytest reads this module.
         import schemathesis
         from hypothesis import HealthCheck, Phase, given, settings
+        from hypothesis import strategies as st
 
         schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(shop))
+        answered: dict[str, set[str]] = {}
 
         for operation in [each for path in schema for each in schema[path].values()]:
 
             @settings(
-                max_examples=2,
+                max_examples=20,
                 derandomize=True,
                 database=None,
                 deadline=None,
                 phases=[Phase.explicit, Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
-            @given(case=operation.as_strategy())
-            def check(case: schemathesis.Case[Any]) -> None:
-                case.call_and_validate(headers=buyer)
+            @given(
+                exists=st.booleans(),
+                case=operation.as_strategy(schemathesis.GenerationMode(mode)),
+            )
+            def check(exists: bool, case: schemathesis.Case[Any]) -> None:
+                label = case.operation.label
+                if mode == "positive" and exists and label in existing:
+                    parameters, fields = existing[label]()
+                    case.path_parameters |= parameters
+                    if fields:
+                        assert isinstance(case.body, dict)
+                        case.body |= fields
+                answer = case.call_and_validate(headers=buyer)
+                answered.setdefault(label, set()).add(f"{answer.status_code // 100}xx")
 
             check()
+
+        # Without one success of each operation, no answer of it was compared with the schema.
+        assert [label for label, codes in answered.items() if expected not in codes] == []
