@@ -106,10 +106,9 @@ def test_addresses_are_used_and_cleaned(
 
     with servers(installed(ALL)) as urls:
         # The second run makes topics and no consumer groups.
-        for only in ((), ("-k", "test_observer")):
-            done = service.pytest(
-                "-m", "not slow", "--services", "address", *only, env=addresses(urls)
-            )
+        for only in ("not external", "test_observer"):
+            selection = ("-m", "integration and not slow", "-k", only)
+            done = service.pytest(*selection, "--services", "address", env=addresses(urls))
             assert done.all_passed, done.output
         left = service.run(str(service.python), "-c", REMAINS, *urls.values())
 

@@ -47,7 +47,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def pytest_configure() -> None:
-    """Have HTTP and gRPC clients ask this machine itself, where a proxy is set for everything else."""
+    """Have clients ask this machine itself, where a proxy is set for everything else."""
     told = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     for variable in ("no_proxy", "NO_PROXY"):
         os.environ[variable] = ",".join(filter(None, (told, "127.0.0.1", "localhost")))

@@ -29,6 +29,19 @@ class TestIntegrationUserRegistrationFlow:
         assert address == EMAIL
         assert shop.users.verify_email(user.id, token).is_verified
 
+    def test_event_that_is_about_nobody_does_not_keep_the_next_one(
+        self, shop: Shop, mailer: MemoryMailer
+    ) -> None:
+        with shop.database.begin() as work:
+            work.outbox.add(Event("user_registered", "nobody", {}))
+        shop.users.register(EMAIL, PASSWORD, "New User")
+
+        shop.events.relay()
+        for _ in range(2):
+            assert shop.events.process_next(SECONDS)
+
+        assert [address for address, _ in mailer.sent] == [EMAIL]
+
     def test_complete_registration_flow_by_each_api(
         self, customer: Customer, shared_shop: Shop, published: Callable[[int], list[Event]]
     ) -> None:
