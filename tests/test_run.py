@@ -35,9 +35,9 @@ testbed.close()
 """
 
 SLOW_KEEPER = """
-import fcntl, os, shutil, threading
+import fcntl, shutil, threading, time
 from tests.testbed.plugin import ROOT
-from tests.testbed.run import Run
+from tests.testbed.run import Run, is_free
 from tests.testbed.testbed import Testbed
 
 run = Run.create(ROOT)
@@ -47,6 +47,8 @@ fcntl.flock(keeper, fcntl.LOCK_EX)
 (run.folder / "server.process").symlink_to("gone")
 end = threading.Thread(target=Testbed(run, ROOT, "embedded", 60).close)
 end.start()
+while not is_free(run.lock):
+    time.sleep(0.001)
 run.keeper_lock.unlink()
 end.join(0.2)
 print("waits" if end.is_alive() else "does not wait")
