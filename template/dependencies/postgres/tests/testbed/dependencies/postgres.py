@@ -23,6 +23,8 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
     "max_connections": "200",
     "shared_buffers": "32MB",
+    # In the data folder, which is removed even after a server that was killed.
+    "dynamic_shared_memory_type": "mmap",
 }
 
 
