@@ -1,4 +1,4 @@
-{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
+{% if wiring.separable %}
 """The whole shop in one process: `python -m {{ package_name }}`. Each of entrypoints/ runs alone as well."""
 {% else %}
 """The whole shop: `python -m {{ package_name }}`. It is one process, as some of it is in memory: see bootstrap.py."""

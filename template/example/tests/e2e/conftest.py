@@ -1,4 +1,4 @@
-{% set own_process = offered_apis or (wiring.served.database and wiring.served.cache and wiring.served.broker) %}
+{% set own_process = offered_apis or wiring.separable %}
 {% if own_process %}
 """The shop in a process of its own, as in production, and a customer of it."""
 {% else %}

@@ -1,4 +1,4 @@
-{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
+{% if wiring.separable %}
 """Worker: publishes what the shop did and acts on what is published: `python -m {{ package_name }}.entrypoints.consumer`."""
 {% else %}
 """Worker: publishes what the shop did and acts on what is published. It is started by __main__.py."""

@@ -1,7 +1,7 @@
-{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
+{% if wiring.separable %}
 """Users and orders of the shop over gRPC: `python -m {{ package_name }}.entrypoints.grpc`."""
 {% else %}
-"""Users and orders of the shop over gRPC. `python -m {{ package_name }}` runs it: see bootstrap.py."""
+"""Users and orders of the shop over gRPC. `python -m {{ package_name }}` runs it: one process, as some of the shop is in memory."""
 {% endif %}
 
 import logging

@@ -1,4 +1,4 @@
-{% if wiring.served.database and wiring.served.cache and wiring.served.broker %}
+{% if wiring.separable %}
 """The shop over HTTP: `uvicorn --factory {{ package_name }}.entrypoints.rest:create_app`."""
 {% else %}
 """The shop over HTTP. `python -m {{ package_name }}` runs it: one process, as some of the shop is in memory."""
