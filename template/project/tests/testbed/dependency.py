@@ -72,6 +72,10 @@ class Dependency(ABC):
         """
         return b"", b""
 
+    def contents(self, url: str) -> dict[str, str]:
+        """What a test can leave at the address that tests get: each thing and its state."""
+        return {}
+
     def discard(self, url: str, prefix: str) -> None:
         """Remove what a run made on a server that outlives it: all that begins with `prefix`.
 

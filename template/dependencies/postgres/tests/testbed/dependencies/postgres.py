@@ -120,6 +120,22 @@ class Postgres(Dependency):
         if done.returncode:
             raise NotReady((done.stdout + done.stderr).strip())
 
+    def contents(self, url: str) -> dict[str, str]:
+        import psycopg
+        from psycopg.sql import SQL, Identifier
+
+        with psycopg.connect(plain(url)) as connection:
+            tables = connection.execute(
+                "SELECT schemaname, tablename FROM pg_tables "
+                "WHERE schemaname <> 'information_schema' AND NOT starts_with(schemaname, 'pg_')"
+            ).fetchall()
+            counts = {}
+            for schema, table in tables:
+                count = SQL("SELECT count(*) FROM {}").format(Identifier(schema, table))
+                row = connection.execute(count).fetchone()
+                counts[f"table {schema}.{table}"] = f"{row[0] if row else 0} rows"
+        return counts
+
     def discard(self, url: str, prefix: str) -> None:
         import psycopg
 
