@@ -4,10 +4,12 @@ import functools
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from . import dependencies
 from .processes import Launcher
+from .run import Run, Server
 
 
 class Dependency(ABC):
@@ -27,6 +29,8 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the published port from."""
     container_port: ClassVar[int | None] = None
     """Port inside the container; None where it has to equal the published one."""
+    takes_account: ClassVar[bool] = False
+    """Whether environment.toml may name the database and the user of a server that the run starts."""
     named_by: ClassVar[str] = "a database, user or host"
     """Where an address can say `test`: what `names` looks at, for the message that refuses one."""
 
@@ -37,6 +41,23 @@ class Dependency(ABC):
     @abstractmethod
     def url(self, port: int) -> str:
         """Address of the server that the testbed started on a loopback port."""
+
+    def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
+        """Address of the part of a server that belongs to one pytest process.
+
+        It is known before the server runs.
+
+        Args:
+            server: the server, which may not run yet.
+            run: the run of the process.
+            worker: name of the process in its run.
+            account: names of the database and the user, where environment.toml has them.
+
+        Raises:
+            NotReady: the server has to be asked, and does not answer.
+            LookupError: other processes have taken all parts.
+        """
+        return server.url
 
     @abstractmethod
     def check(self, url: str) -> None:

@@ -80,7 +80,7 @@ def start(
         root: the folder of the compose file.
         project: name of the compose project, unique to the run.
         services: names of the services to start.
-        ports: value of each port variable; 0 lets the engine choose.
+        ports: value of each port variable.
 
     Returns:
         The published port of each service.

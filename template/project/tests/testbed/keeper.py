@@ -13,19 +13,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .processes import Launcher, ServerFailed, free_port
+from .processes import Launcher, ServerFailed
 from .run import Run, Server, is_free
 
-RETRIES = 2
-
-Result = TypeVar("Result")
 Start = Callable[[list[Dependency]], None]
 
 
@@ -35,6 +31,7 @@ class Keeper:
         self.root = root
         self.timeout = timeout
         self.project = f"{engine.RUN_PREFIX}{run.id}"
+        self._ports: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
         self._jobs: list[Future[None]] = []
         self._over = threading.Event()
@@ -50,7 +47,9 @@ class Keeper:
     def _requests(self) -> dict[str, list[Dependency]]:
         wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
         for request in self.run.folder.glob("*.want"):
-            wanted[request.read_text()].append(known()[request.stem])
+            how, port = request.read_text().split()
+            wanted[how].append(known()[request.stem])
+            self._ports[request.stem] = int(port)
             request.unlink()
         return wanted
 
@@ -77,14 +76,14 @@ class Keeper:
     def _embedded(self, dependencies: list[Dependency]) -> None:
         (dependency,) = dependencies
         begun = time.monotonic()
-        url, launched = retry_on_taken_port(lambda: self._launch(dependency))
+        url, launched = self._launch(dependency)
         seconds = time.monotonic() - begun
         self.run.publish(
             Server(dependency.name, "embedded", url, started=launched - begun, seconds=seconds)
         )
 
     def _launch(self, dependency: Dependency) -> tuple[str, float]:
-        launcher = Launcher(dependency.name, self.run.folder, free_port())
+        launcher = Launcher(dependency.name, self.run.folder, self._ports[dependency.name])
 
         def check() -> None:
             if self._over.is_set():
@@ -100,7 +99,7 @@ class Keeper:
         # The engine tells the time of a start by the clock on the wall.
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
-        ports = retry_on_taken_port(lambda: self._compose_up(dependencies))
+        ports = self._compose_up(dependencies)
         seconds = time.monotonic() - begun
         servers = {
             each.service: Server(
@@ -123,10 +122,7 @@ class Keeper:
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
     def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
-        # 0 lets the engine choose; a port that has to be known inside is chosen here.
-        ports = {
-            each.port_variable: 0 if each.container_port else free_port() for each in dependencies
-        }
+        ports = {each.port_variable: self._ports[each.name] for each in dependencies}
         services = [each.service for each in dependencies]
         return engine.start(self.root, self.project, services, ports)
 
@@ -138,17 +134,6 @@ class Keeper:
         for each in dependencies:
             message = f"{each.name}: {each.label} did not come up: {reason}"
             self.run.publish(Server(each.name, "", error=message))
-
-
-def retry_on_taken_port(start: Callable[[], Result]) -> Result:
-    """Start again if another program took the port between the look-up and the start."""
-    for _ in range(RETRIES):
-        try:
-            return start()
-        except ServerFailed as error:
-            if not engine.PORT_TAKEN.search(str(error)):
-                raise
-    return start()
 
 
 def main(folder: str, timeout: str) -> None:

@@ -30,7 +30,9 @@ class Rung:
     detail: str
     """What the header shows."""
     url: str = ""
-    """Address of a server that is there already."""
+    """Address of the server, which may not run yet."""
+    port: int = 0
+    """Loopback port that a server of this run will listen on."""
     project: str = ""
     """Compose project of such a server, if it has one."""
 

@@ -102,6 +102,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._alive: IO[str] | None = None
+        self._claims: list[IO[str]] = []
 
     @classmethod
     def create(cls, root: Path) -> "Run":
@@ -142,6 +143,8 @@ class Run:
         fcntl.flock(self._alive, fcntl.LOCK_SH)
 
     def leave(self) -> None:
+        while self._claims:
+            self._claims.pop().close()
         if self._alive is not None:
             self._alive.close()
             self._alive = None
@@ -175,10 +178,10 @@ class Run:
             yield not mark.exists()
             mark.touch()
 
-    def claim(self, server: Server, numbers: Iterable[int]) -> tuple[int, IO[str]]:
+    def claim(self, server: Server, numbers: Iterable[int]) -> int:
         """The first of these numbers that no other process uses with this server.
 
-        It is taken until the returned file is closed or the process ends.
+        It is taken until `leave`, or until this process ends.
 
         Raises:
             LookupError: all numbers are taken.
@@ -193,5 +196,6 @@ class Run:
             except BlockingIOError:
                 file.close()
             else:
-                return number, file
+                self._claims.append(file)
+                return number
         raise LookupError("all are taken")

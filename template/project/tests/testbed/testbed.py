@@ -2,21 +2,27 @@
 
 import fcntl
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
 from .engine import Engine
+from .environment import FILE, Environment, changed
 from .ladder import Rung, Unavailable, choose
-from .processes import NotReady, tail
+from .processes import NotReady, hold_port, tail
 from .run import Run, Server, is_free, is_unlocked, locked
 
+STARTED = ("containers", "embedded")
+"""Sources whose servers this run starts."""
 END_SECONDS = 60.0
 """How long pytest waits at its end for the keeper to remove everything."""
 
@@ -26,11 +32,23 @@ class Testbed:
 
     __test__ = False
 
-    def __init__(self, run: Run, root: Path, mode: str, timeout: float) -> None:
+    def __init__(
+        self,
+        run: Run,
+        root: Path,
+        mode: str,
+        timeout: float,
+        environment: Environment,
+        worker: str = "main",
+    ) -> None:
         self.run = run
         self.root = root
         self.mode = mode
         self.timeout = timeout
+        self.environment = environment
+        self.worker = worker
+        self._held: list[socket.socket] = []
+        self._found: set[str] = set()
 
     @cached_property
     def rungs(self) -> dict[str, Rung | Unavailable]:
@@ -47,9 +65,51 @@ class Testbed:
 
     def _choose(self, dependency: Dependency, engine: Engine) -> Rung | Unavailable:
         try:
-            return choose(dependency, self.mode, engine)
+            rung = choose(dependency, self.mode, engine)
         except Unavailable as reason:
             return reason
+        if rung.how not in STARTED:
+            return rung
+        # The code under test reads the address at its import, long before the server starts.
+        self._held.append(held := hold_port())
+        port = held.getsockname()[1]
+        return replace(rung, url=dependency.url(port), port=port)
+
+    def find_urls(self) -> None:
+        """Find the addresses of all servers that can be had, for the environment."""
+        for name in known():
+            # The fixture that needs the server says why there is none.
+            with suppress(Unavailable, NotReady, LookupError):
+                self.url(name)
+
+    def url(self, name: str) -> str:
+        """Address of this process's own part of a server, which may not run yet.
+
+        Raises:
+            Unavailable: nothing provides the server.
+            NotReady: the server has to be asked, and does not answer.
+            LookupError: other processes have taken all parts.
+        """
+        urls = self.environment.urls
+        if name not in self._found:
+            rung = self.rungs[name]
+            if isinstance(rung, Unavailable):
+                raise rung
+            account = self.environment.accounts.get(name, {})
+            if account and rung.how not in STARTED:
+                raise Unavailable(
+                    f"{name}: {FILE} names a {' and a '.join(account)}, which the tests only make on a "
+                    f"server that they start, and this one comes from `{rung.how}`: "
+                    "use --services=containers or embedded"
+                )
+            server = Server(name, rung.how, rung.url)
+            urls[name] = known()[name].own_url(server, self.run, self.worker, account)
+            self._found.add(name)
+        return urls[name]
+
+    def variables(self, name: str, url: str) -> AbstractContextManager[None]:
+        """Have the variables of the code under test name a server at this address."""
+        return changed(self.environment.variables(name, url))
 
     def start(self, names: Iterable[str]) -> None:
         """Ask for the servers of some dependencies, and return before they are ready.
@@ -73,8 +133,11 @@ class Testbed:
         if mark.exists():
             return
         mark.touch()
-        if rung.how in ("containers", "embedded"):
-            (self.run.folder / f"{dependency.name}.want").write_text(rung.how)
+        if rung.how in STARTED:
+            request = self.run.folder / f"{dependency.name}.want"
+            partial = request.with_suffix(".partial")
+            partial.write_text(f"{rung.how} {rung.port}")
+            partial.rename(request)
         else:
             self.run.publish(self._existing(dependency, rung))
 
@@ -150,9 +213,9 @@ class Testbed:
                 tear_down(self.run)
 
 
-def _dump(rung: Rung | Unavailable) -> dict[str, str]:
+def _dump(rung: Rung | Unavailable) -> dict[str, Any]:
     return asdict(rung) if isinstance(rung, Rung) else {"unavailable": str(rung)}
 
 
-def _load(entry: dict[str, str]) -> Rung | Unavailable:
+def _load(entry: dict[str, Any]) -> Rung | Unavailable:
     return Unavailable(entry["unavailable"]) if "unavailable" in entry else Rung(**entry)
