@@ -27,6 +27,8 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the published port from."""
     container_port: ClassVar[int | None] = None
     """Port inside the container; None where it has to equal the published one."""
+    password_variable: ClassVar[str] = ""
+    """Variable that docker-compose.test.yml reads the password from and sets in the container."""
     named_by: ClassVar[str] = "a database, user or host"
     """Where an address can say `test`: what `names` looks at, for the message that refuses one."""
 
@@ -35,8 +37,8 @@ class Dependency(ABC):
         return f"test-{self.name}"
 
     @abstractmethod
-    def url(self, port: int) -> str:
-        """Address of the server that the testbed started on a loopback port."""
+    def url(self, port: int, password: str) -> str:
+        """Return the address of a server on a loopback port; an empty password means none."""
 
     @abstractmethod
     def check(self, url: str) -> None:
@@ -59,7 +61,7 @@ class Dependency(ABC):
 
         A dependency whose client takes longer to import than its server to start asks without it.
         """
-        self.check(self.url(launcher.port))
+        self.check(self.url(launcher.port, launcher.password))
 
     def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
         """What the server at `url` tells its clients to connect to, and the same for `port`.
