@@ -75,7 +75,7 @@ class Echo(Dependency):
     port_variable = "ECHO_PORT"
     container_port = 7
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, password: str) -> str:
         return f"127.0.0.1:{port}"
 
     def check(self, url: str) -> None:

@@ -29,6 +29,8 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the published port from."""
     container_port: ClassVar[int | None] = None
     """Port inside the container; None where it has to equal the published one."""
+    password_variable: ClassVar[str] = ""
+    """Variable that docker-compose.test.yml reads the password from and sets in the container."""
     takes_account: ClassVar[bool] = False
     """Whether environment.toml may name the database and the user of a server that the run starts."""
     named_by: ClassVar[str] = "a database, user or host"
@@ -39,8 +41,8 @@ class Dependency(ABC):
         return f"test-{self.name}"
 
     @abstractmethod
-    def url(self, port: int) -> str:
-        """Address of the server that the testbed started on a loopback port."""
+    def url(self, port: int, password: str) -> str:
+        """Return the address of a server on a loopback port; an empty password means none."""
 
     def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
         """Address of the part of a server that belongs to one pytest process.
@@ -80,7 +82,7 @@ class Dependency(ABC):
 
         A dependency whose client takes longer to import than its server to start asks without it.
         """
-        self.check(self.url(launcher.port))
+        self.check(self.url(launcher.port, launcher.password))
 
     def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
         """What the server at `url` tells its clients to connect to, and the same for `port`.

@@ -83,7 +83,7 @@ class Keeper:
         )
 
     def _launch(self, dependency: Dependency) -> tuple[str, float]:
-        launcher = Launcher(dependency.name, self.run.folder, self._ports[dependency.name])
+        launcher = Launcher(dependency.name, self.run.folder, self._ports[dependency.name], self.run.password)
 
         def check() -> None:
             if self._over.is_set():
@@ -93,7 +93,7 @@ class Keeper:
         dependency.launch(launcher)
         launched = time.monotonic()
         launcher.wait(check, self.timeout)
-        return dependency.url(launcher.port), launched
+        return dependency.url(launcher.port, launcher.password), launched
 
     def _containers(self, dependencies: list[Dependency]) -> None:
         # The engine tells the time of a start by the clock on the wall.
@@ -105,7 +105,7 @@ class Keeper:
             each.service: Server(
                 each.name,
                 "containers",
-                each.url(ports[each.service]),
+                each.url(ports[each.service], self.run.password),
                 project=self.project,
                 seconds=seconds,
             )
@@ -122,9 +122,12 @@ class Keeper:
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
     def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
-        ports = {each.port_variable: self._ports[each.name] for each in dependencies}
+        variables = {each.port_variable: str(self._ports[each.name]) for each in dependencies}
+        for each in dependencies:
+            if each.password_variable:
+                variables[each.password_variable] = self.run.password
         services = [each.service for each in dependencies]
-        return engine.start(self.root, self.project, services, ports)
+        return engine.start(self.root, self.project, services, variables)
 
     def _report(self, error: BaseException | None, dependencies: list[Dependency]) -> None:
         """Tell the tests that wait for a server why it does not come."""

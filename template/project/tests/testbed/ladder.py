@@ -75,7 +75,9 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
     if found is None:
         return None
     detail = f"{dependency.service} of project {found.project}, port {found.port}"
-    return Rung("running", detail, url=dependency.url(found.port), project=found.project)
+    # Somebody else started it, so only the container knows its password.
+    url = dependency.url(found.port, found.variable(dependency.password_variable))
+    return Rung("running", detail, url=url, project=found.project)
 
 
 def _containers(dependency: Dependency, engine: Engine) -> Rung | None:

@@ -49,6 +49,7 @@ class Launcher:
     name: str
     folder: Path
     port: int
+    password: str
     process: subprocess.Popen[bytes] | None = None
 
     @property

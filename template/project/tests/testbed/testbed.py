@@ -19,7 +19,7 @@ from .engine import Engine
 from .environment import FILE, Environment, changed
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, hold_port, tail
-from .run import Run, Server, is_free, is_unlocked, locked
+from .run import Run, Server, is_free, is_unlocked, locked, write
 
 STARTED = ("containers", "embedded")
 """Sources whose servers this run starts."""
@@ -60,7 +60,7 @@ class Testbed:
                 found = {
                     name: self._choose(dependency, engine) for name, dependency in known().items()
                 }
-                path.write_text(json.dumps({name: _dump(rung) for name, rung in found.items()}))
+                write(path, json.dumps({name: _dump(rung) for name, rung in found.items()}))
         return {name: _load(entry) for name, entry in json.loads(path.read_text()).items()}
 
     def _choose(self, dependency: Dependency, engine: Engine) -> Rung | Unavailable:
@@ -73,7 +73,7 @@ class Testbed:
         # The code under test reads the address at its import, long before the server starts.
         self._held.append(held := hold_port())
         port = held.getsockname()[1]
-        return replace(rung, url=dependency.url(port), port=port)
+        return replace(rung, url=dependency.url(port, self.run.password), port=port)
 
     def find_urls(self) -> None:
         """Find the addresses of all servers that can be had, for the environment."""
@@ -134,10 +134,7 @@ class Testbed:
             return
         mark.touch()
         if rung.how in STARTED:
-            request = self.run.folder / f"{dependency.name}.want"
-            partial = request.with_suffix(".partial")
-            partial.write_text(f"{rung.how} {rung.port}")
-            partial.rename(request)
+            write(self.run.folder / f"{dependency.name}.want", f"{rung.how} {rung.port}")
         else:
             self.run.publish(self._existing(dependency, rung))
 

@@ -19,7 +19,7 @@ class Kafka(Dependency):
     # The broker tells its clients which port to use, so it has the same one inside and out.
     container_port = None
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, password: str) -> str:
         return f"127.0.0.1:{port}"
 
     def check(self, url: str) -> None:
@@ -47,7 +47,7 @@ class Kafka(Dependency):
     def launch(self, launcher: Launcher) -> None:
         program = self.embedded_program()
         assert program is not None, "embedded_program() is asked first"
-        address = f"tcp://{self.url(launcher.port)}"
+        address = f"tcp://{self.url(launcher.port, launcher.password)}"
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
         launcher.spawn(

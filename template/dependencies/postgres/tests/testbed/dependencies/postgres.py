@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
+from ..run import write
 
 # Nothing here has to survive a crash, so nothing waits for a disk.
 SETTINGS = {
@@ -35,10 +36,11 @@ class Postgres(Dependency):
     service_variable = "DATABASE_URL"
     port_variable = "POSTGRES_PORT"
     container_port = 5432
+    password_variable = "POSTGRES_PASSWORD"
     named_by = "a database"
 
-    def url(self, port: int) -> str:
-        return f"postgresql+psycopg://test_user:test_password@127.0.0.1:{port}/test_db"
+    def url(self, port: int, password: str) -> str:
+        return f"postgresql+psycopg://test_user:{password}@127.0.0.1:{port}/test_db"
 
     def check(self, url: str) -> None:
         import psycopg
@@ -60,7 +62,7 @@ class Postgres(Dependency):
         assert programs is not None, "embedded_program() is asked first"
         data = launcher.data
         secret = launcher.folder / "postgres.secret"
-        secret.write_text("test_password")
+        write(secret, launcher.password)
         prefix: list[str] = []
         user = None
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
+from ..run import write
 
 DATABASES = 64
 """One for each pytest process; the stock configuration has 16."""
@@ -20,10 +21,12 @@ class Redis(Dependency):
     service_variable = "REDIS_URL"
     port_variable = "REDIS_PORT"
     container_port = 6379
+    password_variable = "REDIS_PASSWORD"
     named_by = "a host, a user or a client (`?client_name=test`)"
 
-    def url(self, port: int) -> str:
-        return f"redis://127.0.0.1:{port}/0"
+    def url(self, port: int, password: str) -> str:
+        login = f":{password}@" if password else ""
+        return f"redis://{login}127.0.0.1:{port}/0"
 
     def check(self, url: str) -> None:
         import redis
@@ -58,22 +61,25 @@ class Redis(Dependency):
     def launch(self, launcher: Launcher) -> None:
         program = self.embedded_program()
         assert program is not None, "embedded_program() is asked first"
-        options = {
-            "--port": str(launcher.port),
-            "--bind": "127.0.0.1",
-            "--databases": str(DATABASES),
-            "--dir": str(launcher.data),
-            "--save": "",
-            "--appendonly": "no",
+        settings = {
+            "port": str(launcher.port),
+            "bind": "127.0.0.1",
+            "databases": str(DATABASES),
+            "save": '""',
+            "appendonly": "no",
+            "requirepass": launcher.password,
         }
-        launcher.spawn([program, *(word for option in options.items() for word in option)])
+        # In a file: every user of this machine can read the arguments of a process.
+        file = launcher.data / "redis.conf"
+        write(file, "".join(f"{name} {value}\n" for name, value in settings.items()))
+        launcher.spawn([program, file])
 
     def check_embedded(self, launcher: Launcher) -> None:
         try:
             with socket.create_connection(("127.0.0.1", launcher.port), timeout=5) as connection:
-                connection.sendall(b"PING\r\n")
+                connection.sendall(f"AUTH {launcher.password}\r\nPING\r\n".encode())
                 answer = connection.recv(100)
         except OSError as error:
             raise NotReady(str(error)) from error
-        if not answer.startswith(b"+PONG"):
+        if b"+PONG" not in answer:
             raise NotReady(answer.decode(errors="replace").strip())
