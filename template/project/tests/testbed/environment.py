@@ -23,7 +23,8 @@ ACCOUNT = ("database", "user")
 """Names that a section such as `[postgres]` may give to a server of the run."""
 
 SERVER_URL = re.compile(
-    r"(?:postgres|mysql|mariadb|mongodb|redis|valkey|memcached|kafka|amqp|nats)\w*(?:\+\w+)?://", re.I
+    r"(?:postgres|mysql|mariadb|mongodb|redis|valkey|memcached|kafka|amqp|nats)\w*(?:\+\w+)?://",
+    re.IGNORECASE,
 )
 SERVER_VARIABLE = re.compile(
     r"(?:\w+_)?(?:DB|DATABASE|POSTGRES(?:QL)?|MYSQL|MARIADB|MONGO(?:DB)?|REDIS|VALKEY|CACHE|KAFKA|BROKER|RABBITMQ|AMQP|NATS)"
@@ -91,7 +92,9 @@ class Environment:
 
     def _with_usual_variables(self) -> "Environment":
         """Map the usual variable of each server that no value names."""
-        named = {match[1] for value in self.mapped.values() for match in PLACEHOLDER.finditer(value)}
+        named = {
+            match[1] for value in self.mapped.values() for match in PLACEHOLDER.finditer(value)
+        }
         usual = {
             dependency.service_variable: f"{{{name}.url}}"
             for name, dependency in known().items()
@@ -144,6 +147,12 @@ def changed(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def user_code(phase: str) -> Iterator[None]:
+    """A block that runs the user's code outside of a test, such as its migrations."""
+    yield
 
 
 def restore(environment: Mapping[str, str]) -> None:

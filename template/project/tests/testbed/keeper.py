@@ -83,7 +83,9 @@ class Keeper:
         )
 
     def _launch(self, dependency: Dependency) -> tuple[str, float]:
-        launcher = Launcher(dependency.name, self.run.folder, self._ports[dependency.name], self.run.password)
+        launcher = Launcher(
+            dependency.name, self.run.folder, self._ports[dependency.name], self.run.password
+        )
 
         def check() -> None:
             if self._over.is_set():

@@ -15,6 +15,7 @@ import psutil
 
 STOP_SECONDS = 10.0
 
+
 class ServerFailed(Exception):
     """A server did not come up. The message is for a person and ends with its last log lines."""
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -170,6 +171,7 @@ class Testbed:
             str(self.run.folder),
             str(self.timeout),
         ]
+        path = (str(self.root), os.environ.get("PYTHONPATH"))
         with (
             self.run.keeper_lock.open("a") as lock,
             (self.run.folder / "keeper.log").open("a") as log,
@@ -177,7 +179,14 @@ class Testbed:
             # The lock goes to the keeper with the open file, and is free when the keeper is gone.
             fcntl.flock(lock, fcntl.LOCK_EX)
             subprocess.Popen(
-                command, cwd=self.root, stdin=lock, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.root,
+                # PYTHONSAFEPATH keeps this folder off the path of `python -m`.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+                stdin=lock,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def server(self, name: str) -> Server:

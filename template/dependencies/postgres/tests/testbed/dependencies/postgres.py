@@ -5,12 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
-from ..run import write
+from ..run import Run, Server, write
 
 # Nothing here has to survive a crash, so nothing waits for a disk.
 SETTINGS = {
@@ -37,10 +38,20 @@ class Postgres(Dependency):
     port_variable = "POSTGRES_PORT"
     container_port = 5432
     password_variable = "POSTGRES_PASSWORD"
+    takes_account = True
     named_by = "a database"
 
     def url(self, port: int, password: str) -> str:
         return f"postgresql+psycopg://test_user:{password}@127.0.0.1:{port}/test_db"
+
+    def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
+        parts = urlsplit(server.url)
+        own = account.get("database") or f"{parts.path[1:]}_{run.id}_{worker}"
+        login, _, host = parts.netloc.rpartition("@")
+        if "user" in account:
+            login = f"{quote(account['user'], safe='')}:{login.partition(':')[2]}"
+        netloc = f"{login}@{host}" if login else host
+        return parts._replace(netloc=netloc, path=f"/{quote(own, safe='')}").geturl()
 
     def check(self, url: str) -> None:
         import psycopg

@@ -3,12 +3,13 @@
 import importlib.util
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
-from ..run import write
+from ..run import Run, Server, write
 
 DATABASES = 64
 """One for each pytest process; the stock configuration has 16."""
@@ -27,6 +28,30 @@ class Redis(Dependency):
     def url(self, port: int, password: str) -> str:
         login = f":{password}@" if password else ""
         return f"redis://{login}127.0.0.1:{port}/0"
+
+    def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
+        parts = urlsplit(server.url)
+        named = parts.path.strip("/")
+        if server.how == "address" and named:
+            # Whoever names one database means that one, and no other may be emptied.
+            databases = range(int(named), int(named) + 1)
+        else:
+            databases = range(self._databases(server.url) if server.outlives_the_run else DATABASES)
+        try:
+            number = run.claim(server, databases)
+        except LookupError as error:
+            raise LookupError(
+                f"redis: all of its databases for tests are taken ({len(databases)}), and each pytest process needs "
+                "one: run fewer, name none in TEST_REDIS_URL, or start the server with a larger `--databases`"
+            ) from error
+        return parts._replace(path=f"/{number}").geturl()
+
+    def _databases(self, url: str) -> int:
+        import redis
+
+        self.check(url)
+        with redis.Redis.from_url(url) as client:
+            return int(client.config_get("databases")["databases"])
 
     def check(self, url: str) -> None:
         import redis
