@@ -12,7 +12,11 @@ from .cleanup import sweep
 from .dependency import known
 from .ladder import MODES, Rung, Unavailable
 from .run import Run
+from .safety import guard
 from .testbed import Testbed
+
+# Nothing of the service was imported yet: whatever it does then, it is guarded.
+guard.install()
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -51,9 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
             "markers", f"{name}: tests that use {dependency.label}; set by their fixtures"
         )
     config.pluginmanager.import_plugin(f"{__package__}.faults")
-    config.pluginmanager.import_plugin(f"{__package__}.network")
+    config.pluginmanager.import_plugin(f"{__package__}.safety.hooks")
     for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
-        config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
+        with guard.phase(f"import of fixtures/{module.name}"):
+            config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
 
 
 def testbed_of(config: pytest.Config) -> Testbed:

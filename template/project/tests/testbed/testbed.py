@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
@@ -16,6 +18,7 @@ from .engine import Engine
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, tail
 from .run import Run, Server, is_free, is_unlocked, locked
+from .safety import guard
 
 END_SECONDS = 60.0
 """How long pytest waits at its end for the keeper to remove everything."""
@@ -81,6 +84,7 @@ class Testbed:
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
         url, project = rung.url, rung.project
+        _allow(dependency, url)
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -136,6 +140,7 @@ class Testbed:
             time.sleep(0.005)
         if server.error:
             raise Unavailable(server.error)
+        _allow(known()[name], server.url)
         return server
 
     def close(self) -> None:
@@ -148,6 +153,14 @@ class Testbed:
                 time.sleep(0.005)
             if self.run.folder.exists():
                 tear_down(self.run)
+
+
+def _allow(dependency: Dependency, url: str) -> None:
+    """Let the tests connect to each host of a server."""
+    hosts = re.split("[/?#]", url.partition("://")[2] or url)[0].rpartition("@")[2]
+    for host in hosts.split(","):
+        parts = urlsplit(f"//{host}")
+        guard.allow(parts.hostname or "localhost", parts.port or dependency.container_port)
 
 
 def _dump(rung: Rung | Unavailable) -> dict[str, str]:
