@@ -28,8 +28,3 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the other layers unread when unit tests run: their imports take longer than the tests."""
     return True if config.option.markexpr == "unit" and collection_path in LAYERS else None
-
-
-@pytest.fixture(autouse=True)
-def no_network(loopback_only: None) -> None:
-    """No test reaches beyond this machine unless it is marked `network`."""

@@ -12,7 +12,7 @@ cleanup.py       what is removed after a run, and after a run that was killed
 latch.py         nothing is emptied unless this run started it or its name says "test"
 faults.py        the fixture and the marker `fault`, which put a proxy before a server
 proxy.py         the proxy: cuts, refuses, delays, throttles or holds back what passes
-network.py       no test reaches beyond this machine unless it is marked `network`
+safety/          no test connects to a server that the testbed did not hand out
 plugin.py        the pytest hooks that tie these together
 recorder.py      what one run of pytest was like, written down for tests/gates.py
 

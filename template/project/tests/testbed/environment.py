@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from .dependency import known
+from .safety import guard
 
 TESTS = Path(__file__).parents[1]
 FILE = f"{TESTS.name}/environment.toml"
@@ -43,8 +44,6 @@ class Environment:
 
     mapped: dict[str, str] = field(default_factory=dict)
     """By variable, its value; `{postgres.url}` stands for a part of an address."""
-    allowed: list[tuple[str, int]] = field(default_factory=list)
-    """Hosts and ports that the tests may reach besides the servers of the testbed."""
     accounts: dict[str, dict[str, str]] = field(default_factory=dict)
     """By server, the names of the database and the user that the code under test has fixed."""
     urls: dict[str, str] = field(default_factory=dict)
@@ -78,7 +77,7 @@ class Environment:
             self.mapped = dict(section)
         elif name == "network":
             _check_keys(name, section, ("allow",))
-            self.allowed = _addresses(section.get("allow", []))
+            _allow(section.get("allow", []))
         elif name in known():
             keys = tuple(ACCOUNT) if known()[name].takes_account else ()
             _check_keys(name, section, keys)
@@ -149,12 +148,6 @@ def changed(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def user_code(phase: str) -> Iterator[None]:
-    """A block that runs the user's code outside of a test, such as its migrations."""
-    yield
-
-
 def restore(environment: Mapping[str, str]) -> None:
     """Give the process the variables that it had before."""
     for variable in os.environ.keys() - environment.keys():
@@ -223,16 +216,15 @@ def _check_keys(name: str, section: Mapping[str, object], allowed: tuple[str, ..
             raise WiringError(f"{FILE}: [{name}] has no key {key}: {what}")
 
 
-def _addresses(entries: object) -> list[tuple[str, int]]:
+def _allow(entries: object) -> None:
+    """Let the tests connect to these besides the servers of the testbed."""
     if not isinstance(entries, list):
         raise WiringError(f'{FILE}: [network] allow has to be a list, such as ["127.0.0.1:5000"]')
-    found = []
     for entry in entries:
-        host, _, port = str(entry).rpartition(":")
-        if not isinstance(entry, str) or not host or not port.isdecimal():
-            raise WiringError(f'{FILE}: [network] allow: {entry!r} is no "host:port"')
-        found.append((host.strip("[]"), int(port)))
-    return found
+        try:
+            guard.allow_entry(str(entry))
+        except ValueError as error:
+            raise WiringError(f"{FILE}: [network] allow: {error}") from error
 
 
 def _join(words: Iterable[str]) -> str:

@@ -16,7 +16,11 @@ from .environment import FILE, Environment, WiringError
 from .ladder import MODES, Rung, Unavailable
 from .processes import hold_port
 from .run import Run
+from .safety import guard
 from .testbed import Testbed
+
+# Nothing of the service was imported yet: whatever it does then, it is guarded.
+guard.install()
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -61,9 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
             "markers", f"{name}: tests that use {dependency.label}; set by their fixtures"
         )
     config.pluginmanager.import_plugin(f"{__package__}.faults")
-    config.pluginmanager.import_plugin(f"{__package__}.network")
+    config.pluginmanager.import_plugin(f"{__package__}.safety.hooks")
     for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
-        config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
+        with guard.phase(f"import of fixtures/{module.name}"):
+            config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
 
 
 def _names_only_layers(config: pytest.Config) -> bool:

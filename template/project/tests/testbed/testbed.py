@@ -3,16 +3,18 @@
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
@@ -21,6 +23,7 @@ from .environment import FILE, Environment, changed
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, hold_port, tail
 from .run import Run, Server, is_free, is_unlocked, locked, write
+from .safety import guard
 
 STARTED = ("containers", "embedded")
 """Sources whose servers this run starts."""
@@ -103,6 +106,7 @@ class Testbed:
                     f"server that they start, and this one comes from `{rung.how}`: "
                     "use --services=containers or embedded"
                 )
+            _allow(known()[name], rung.url)
             server = Server(name, rung.how, rung.url)
             urls[name] = known()[name].own_url(server, self.run, self.worker, account)
             self._found.add(name)
@@ -142,6 +146,7 @@ class Testbed:
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
         url, project = rung.url, rung.project
+        _allow(dependency, url)
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -205,6 +210,7 @@ class Testbed:
             time.sleep(0.005)
         if server.error:
             raise Unavailable(server.error)
+        _allow(known()[name], server.url)
         return server
 
     def close(self) -> None:
@@ -217,6 +223,29 @@ class Testbed:
                 time.sleep(0.005)
             if self.run.folder.exists():
                 tear_down(self.run)
+
+
+@contextmanager
+def user_code(step: str) -> Iterator[None]:
+    """Run a step of the user's code that all tests rely on, such as its migrations.
+
+    Raises:
+        Unavailable: it was refused a connection, whatever it made of that.
+    """
+    try:
+        with guard.phase(step):
+            yield
+    finally:
+        if refused := guard.refusals(guard.current().name):
+            raise Unavailable(refused[0])
+
+
+def _allow(dependency: Dependency, url: str) -> None:
+    """Let the tests connect to each host of a server."""
+    hosts = re.split("[/?#]", url.partition("://")[2] or url)[0].rpartition("@")[2]
+    for host in hosts.split(","):
+        parts = urlsplit(f"//{host}")
+        guard.allow(parts.hostname or "localhost", parts.port or dependency.container_port)
 
 
 def _dump(rung: Rung | Unavailable) -> dict[str, Any]:
