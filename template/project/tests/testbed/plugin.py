@@ -284,7 +284,9 @@ def pytest_runtest_makereport(
     seed = item.config.getoption("randomly_seed", None)
     if report.failed and seed is not None:
         report.sections.append(("random seed", f"the same again: --randomly-seed={seed}"))
-    if report.failed and _log_start in item.stash:
+    # A server that does not come up has told its log already.
+    told = call.excinfo is not None and call.excinfo.errisinstance(Unavailable)
+    if report.failed and not told and _log_start in item.stash:
         since, sizes = item.stash[_log_start]
         for name in _needs(item):
             if text := _log(testbed_of(item.config), name, since, sizes.get(name, 0)):
