@@ -5,11 +5,13 @@ socket that Python opens in this process; clients.py tells the guard of clients 
 C. Other processes are not seen. hooks.py reports what was refused.
 """
 
+import asyncio
 import contextlib
 import errno
 import functools
 import ipaddress
 import os
+import re
 import signal
 import socket
 import stat
@@ -30,10 +32,13 @@ TESTS = TESTBED.parent
 ROOT = TESTS.parent
 PATIENCE = 1.0
 """Seconds until a client that hangs or tries again after a refusal is interrupted."""
-PLUMBING = {"socket", "ssl", "asyncio", "selectors", "contextlib", "concurrent", "uvloop"}
-"""Modules that connect for another one, which is their caller."""
+PLUMBING = {"asyncio", "concurrent", "contextlib", "selectors", "socket", "ssl", "threading", "uvloop"}
+"""Packages that connect for another one, which is their caller."""
+RUNNERS = {"__main__", "_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "runpy", "xdist"}
+"""Packages that call the tests."""
 TOOLS = {"pydevd", "_pydevd_bundle", "_pydev_bundle", "debugpy", "execnet"}
 """Debuggers and pytest-xdist, which are no part of the tests."""
+ENTRY = re.compile(r"(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])(:(?P<port>\d+))?")
 
 Place = tuple[str, int | None]
 """A host and its port; the path of a Unix socket has no port. None stands for every port."""
@@ -104,6 +109,7 @@ def install() -> None:
             _Guard.interrupts = True
     # An audit hook cannot be taken away again.
     sys.addaudithook(_audit)
+    _mark_threads()
     guard_clients()
 
 
@@ -125,12 +131,12 @@ def allow_entry(entry: str) -> None:
     """
     if entry.startswith("/"):
         allow_socket(entry)
-        return
-    host, _, port = entry.rpartition(":") if not _is_address(entry) else (entry, "", "")
-    host, port = (host, port) if host else (port, "")
-    if not host or (port and not port.isdecimal()) or any(c in host for c in "/@ "):
+    elif _is_address(entry):
+        allow(entry)
+    elif match := ENTRY.fullmatch(entry):
+        allow(match["host"], int(match["port"]) if match["port"] else None)
+    else:
         raise ValueError(f'"{entry}" is no "host", "host:port" or "/path/of/a/socket"')
-    allow(host, int(port) if port else None)
 
 
 @contextlib.contextmanager
@@ -153,6 +159,11 @@ def watch(name: str, step: str, unguarded: bool = False) -> Iterator[None]:
         if _Guard.hanging:
             _Guard.hanging.set()
             _Guard.hanging = None
+
+
+def ending() -> None:
+    """Say in each later refusal that the tests were over."""
+    _Guard.phase = Phase("the end of pytest")
 
 
 @contextlib.contextmanager
@@ -199,7 +210,7 @@ def early_connections() -> list[str]:
     _Guard.early = set()
     return [
         f"a connection to {_show(place)} was open before the testbed was loaded: import the code that "
-        f"makes it later, {_ADVICE}"
+        f"makes it later, or list it in {TESTS.name}/environment.toml, [network] allow"
         for place in found
     ]
 
@@ -279,7 +290,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
     """Called by Python for each event of https://docs.python.org/3/library/audit_events.html."""
-    if not event.startswith(("socket.", "_thread.")):
+    if not event.startswith("socket."):
         return
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         connection, address = arguments[:2]
@@ -294,15 +305,21 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
     elif event == "socket.bind":
         with contextlib.suppress(TypeError):  # one that cannot be referred to weakly
             _Guard.bound.add(arguments[0])  # type: ignore[arg-type]
-    elif event in ("_thread.start_new_thread", "_thread.start_joinable_thread"):
-        thread = getattr(arguments[0], "__self__", None)
-        # Executors run the work of many tests.
-        if (
-            isinstance(thread, threading.Thread)
-            and getattr(getattr(thread, "_target", None), "__module__", "")
-            != "concurrent.futures.thread"
-        ):
+
+
+def _mark_threads() -> None:
+    """Have each thread remember what started it. Before Python 3.12 no audit event tells."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def start_marked(thread: threading.Thread) -> None:
+        target = getattr(thread, "_target", None)
+        # The threads of an executor run the work of many tests.
+        if getattr(target, "__module__", "") != "concurrent.futures.thread":
             thread.testbed_phase = current()  # type: ignore[attr-defined]
+        start(thread)
+
+    threading.Thread.start = start_marked  # type: ignore[method-assign]
 
 
 def _is_internet(connection: object) -> bool:
@@ -442,12 +459,18 @@ def _callers() -> tuple[str, str]:
             pass
         elif path.is_relative_to(ROOT) and "site-packages" not in path.parts:
             return library, f"{path.relative_to(ROOT)}:{frame.f_lineno}"
-        elif package not in PLUMBING:
+        elif package not in PLUMBING | RUNNERS:
             library = library or package
         frame = frame.f_back
-    thread = threading.current_thread()
-    target = getattr(thread, "_target", None)
-    return library, f"thread {thread.name}" + (f" ({target.__qualname__})" if target else "")
+    return library, _task() or f"thread {threading.current_thread().name}"
+
+
+def _task() -> str:
+    """The asyncio task that runs, which has no line of the user's on its stack."""
+    with contextlib.suppress(RuntimeError):
+        if task := asyncio.current_task():
+            return f"task {getattr(task.get_coro(), '__qualname__', task.get_name())}"
+    return ""
 
 
 def _show(place: Place) -> str:

@@ -78,14 +78,19 @@ def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
         vars(report).pop("wasxfail", None)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+# Inside of the hooks of pytest-xdist and of the terminal, which send and print what is found.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Step:
     """Fail the run for what was refused outside of its tests."""
+    guard.ending()
+    result = yield
     _lines.extend(guard.refusals() + guard.early_connections())
-    if output := getattr(session.config, "workeroutput", None):
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
         output["testbed_refusals"] = _lines.copy()
         _lines.clear()
     _fail_run(session)
+    return result
 
 
 @pytest.hookimpl(optionalhook=True)
