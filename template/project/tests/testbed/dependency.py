@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from . import dependencies
+from .address import Address
 from .processes import Launcher
 
 
@@ -27,8 +28,10 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the published port from."""
     container_port: ClassVar[int | None] = None
     """Port inside the container; None where it has to equal the published one."""
+    client_variables: ClassVar[str] = ""
+    """Pattern of variables from which clients fill in what an address lacks; the tests remove them."""
     named_by: ClassVar[str] = "a database, user or host"
-    """Where an address can say `test`: what `names` looks at, for the message that refuses one."""
+    """Describes `Address.names` in the message that refuses an address."""
 
     @property
     def service(self) -> str:
@@ -43,8 +46,25 @@ class Dependency(ABC):
         """Return if the server answers a client, raise NotReady if not."""
 
     @abstractmethod
-    def names(self, url: str) -> list[str]:
-        """Names in an address that can tell a test server from a real one."""
+    def address(self, url: str) -> Address:
+        """Return what a client would connect to with `url`, in any form that clients accept.
+
+        Raises:
+            ValueError: that cannot be told; the message is one line and shows no password.
+        """
+
+    def with_database(self, url: str, name: str) -> str:
+        """Return `url` with another database, wherever it names one."""
+        raise NotImplementedError(f"{self.label} has no databases")
+
+    def refusal(self, address: Address) -> str | None:
+        """Return why the tests may not delete what they find at an address, None if they may."""
+        if address.says_test:
+            return None
+        return (
+            "nothing in that name says `test`. The tests delete data: name "
+            f"{self.named_by} with the word `test`, such as shop_test, test-1 or ShopTest"
+        )
 
     def embedded_program(self) -> str | None:
         """Path of a server program on PATH or in an installed wheel, None if there is none."""

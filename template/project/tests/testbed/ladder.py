@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .dependency import Dependency
 from .engine import COMPOSE_FILE, Engine
-from .latch import refusal
+from .safety.check import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
 MODES = ("auto", *RUNGS)
@@ -65,7 +65,7 @@ def _address(dependency: Dependency, engine: Engine) -> Rung | None:
         return None
     if reason := refusal(dependency, url):
         raise Unavailable(reason)
-    return Rung("address", dependency.address_variable, url=url)
+    return Rung("address", dependency.address_variable, url=dependency.address(url).url)
 
 
 def _running(dependency: Dependency, engine: Engine) -> Rung | None:
