@@ -1,6 +1,7 @@
 """Ties the tests to the testbed, which finds the fixtures in tests/fixtures/ by itself."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ TESTS = Path(__file__).parent
 # A real address in a developer's shell is none of the tests' business: fixtures set their own.
 for dependency in known().values():
     os.environ.pop(dependency.service_variable, None)
+    for variable in list(os.environ):
+        if re.fullmatch(dependency.client_variables, variable):
+            del os.environ[variable]
 
 
 LAYERS = (TESTS / "integration", TESTS / "e2e")

@@ -1,7 +1,7 @@
 """Which way a dependency is provided: the first rung of the ladder that holds."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .dependency import Dependency
 from .engine import COMPOSE_FILE, Engine
@@ -29,7 +29,7 @@ class Rung:
     how: str
     detail: str
     """What the header shows."""
-    url: str = ""
+    url: str = field(default="", repr=False)
     """Address of a server that is there already."""
     project: str = ""
     """Compose project of such a server, if it has one."""

@@ -186,6 +186,8 @@ def _read(url: str, database: str | None = None) -> Address:
         whole = whole.set(host=hosts[0], port=ports[0])
     else:
         options |= {"host": ",".join(hosts), "port": ",".join(map(str, ports))}
+    if password and not user:  # SQLAlchemy writes no password without a user
+        options["password"] = password
     return Address(
         url=Url(whole.set(query=options).render_as_string(hide_password=False)),
         hosts=tuple(

@@ -85,6 +85,7 @@ class Redis(Dependency):
 
 
 def _read(url: str, database: str | None = None) -> Address:
+    from redis import ConnectionPool, RedisError
     from redis.connection import parse_url
 
     url = url.strip()
@@ -93,7 +94,9 @@ def _read(url: str, database: str | None = None) -> Address:
     try:
         seen: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
         parts = urlsplit(url)
-    except ValueError:
+        # Connects nowhere, and fails where redis-py does not know an option.
+        ConnectionPool.from_url(url).make_connection()
+    except (RedisError, TypeError, ValueError):
         raise ValueError(UNREADABLE) from None
     unix = parts.scheme == "unix"
     number = "" if unix else parts.path.strip("/")
