@@ -47,6 +47,7 @@ import socket
 import sys
 from contextlib import closing
 
+from ..address import Address, Url
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
 
@@ -85,8 +86,9 @@ class Echo(Dependency):
         except OSError as error:
             raise NotReady(str(error)) from error
 
-    def names(self, url: str) -> list[str]:
-        return [url]
+    def address(self, url: str) -> Address:
+        host, _, port = url.rpartition(":")
+        return Address(Url(url), ((host, int(port)),), names=(host,))
 
     def embedded_program(self) -> str | None:
         return sys.executable

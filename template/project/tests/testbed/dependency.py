@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from . import dependencies
+from .address import Address
 from .processes import Launcher
 from .run import Run, Server
 
@@ -33,8 +34,10 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the password from and sets in the container."""
     takes_account: ClassVar[bool] = False
     """Whether environment.toml may name the database and the user of a server that the run starts."""
+    client_variables: ClassVar[str] = ""
+    """Pattern of variables from which clients fill in what an address lacks; the tests remove them."""
     named_by: ClassVar[str] = "a database, user or host"
-    """Where an address can say `test`: what `names` looks at, for the message that refuses one."""
+    """Describes `Address.names` in the message that refuses an address."""
 
     @property
     def service(self) -> str:
@@ -66,8 +69,25 @@ class Dependency(ABC):
         """Return if the server answers a client, raise NotReady if not."""
 
     @abstractmethod
-    def names(self, url: str) -> list[str]:
-        """Names in an address that can tell a test server from a real one."""
+    def address(self, url: str) -> Address:
+        """Return what a client would connect to with `url`, in any form that clients accept.
+
+        Raises:
+            ValueError: that cannot be told; the message is one line and shows no password.
+        """
+
+    def with_database(self, url: str, name: str) -> str:
+        """Return `url` with another database, wherever it names one."""
+        raise NotImplementedError(f"{self.label} has no databases")
+
+    def refusal(self, address: Address) -> str | None:
+        """Return why the tests may not delete what they find at an address, None if they may."""
+        if address.says_test:
+            return None
+        return (
+            "nothing in that name says `test`. The tests delete data: name "
+            f"{self.named_by} with the word `test`, such as shop_test, test-1 or ShopTest"
+        )
 
     def embedded_program(self) -> str | None:
         """Path of a server program on PATH or in an installed wheel, None if there is none."""

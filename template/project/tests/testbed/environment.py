@@ -30,7 +30,6 @@ SERVER_URL = re.compile(
 SERVER_VARIABLE = re.compile(
     r"(?:\w+_)?(?:DB|DATABASE|POSTGRES(?:QL)?|MYSQL|MARIADB|MONGO(?:DB)?|REDIS|VALKEY|CACHE|KAFKA|BROKER|RABBITMQ|AMQP|NATS)"
     r"_(?:HOST|PORT|URL|URI|DSN|SERVERS?|BOOTSTRAP_SERVERS)"
-    r"|PG(?:HOST|HOSTADDR|PORT|DATABASE|USER|PASSWORD|PASSFILE|SERVICE|SERVICEFILE|OPTIONS|SSL\w+)"
 )
 
 
@@ -161,11 +160,14 @@ def names_a_server(variable: str, value: str) -> bool:
     """Whether code under test could find a server, a real one perhaps, by this variable."""
     if variable.startswith("TEST_"):
         return False  # a server for tests
-    own = {(each.service_variable, each.port_variable) for each in known().values()}
-    if any(variable == port for _, port in own):
+    dependencies = known().values()
+    if any(variable == each.port_variable for each in dependencies):
         return False  # docker-compose.test.yml reads it
     return (
-        any(variable == service for service, _ in own)
+        any(
+            variable == each.service_variable or re.fullmatch(each.client_variables, variable)
+            for each in dependencies
+        )
         or bool(SERVER_VARIABLE.fullmatch(variable))
         or bool(SERVER_URL.match(value))
     )
@@ -176,16 +178,17 @@ def _servers(value: str) -> set[str]:
 
 
 def _filled(value: str, urls: Mapping[str, str]) -> str:
-    return PLACEHOLDER.sub(lambda match: _part(urls[match[1]], match[2], match[3]), value)
+    return PLACEHOLDER.sub(lambda match: _part(match[1], urls[match[1]], match[2], match[3]), value)
 
 
-def _part(url: str, part: str, driver: str | None) -> str:
+def _part(name: str, url: str, part: str, driver: str | None) -> str:
     if part == "url":
         return url if driver is None else f"{driver}://{url.partition('://')[2]}"
     # Kafka's address has no scheme, and may have several brokers.
     parts = urlsplit(url if "://" in url else f"//{url.partition(',')[0]}")
     found = {
-        "host": parts.hostname,
+        # A Unix socket has no place of its own in a URL.
+        "host": parts.hostname or known()[name].address(url).hosts[0][0],
         "port": parts.port,
         "user": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),

@@ -1,11 +1,11 @@
 """Which way a dependency is provided: the first rung of the ladder that holds."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .dependency import Dependency
 from .engine import COMPOSE_FILE, Engine
-from .latch import refusal
+from .safety.check import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
 MODES = ("auto", *RUNGS)
@@ -29,7 +29,7 @@ class Rung:
     how: str
     detail: str
     """What the header shows."""
-    url: str = ""
+    url: str = field(default="", repr=False)
     """Address of the server, which may not run yet."""
     port: int = 0
     """Loopback port that a server of this run will listen on."""
@@ -67,7 +67,7 @@ def _address(dependency: Dependency, engine: Engine) -> Rung | None:
         return None
     if reason := refusal(dependency, url):
         raise Unavailable(reason)
-    return Rung("address", dependency.address_variable, url=url)
+    return Rung("address", dependency.address_variable, url=dependency.address(url).url)
 
 
 def _running(dependency: Dependency, engine: Engine) -> Rung | None:

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -28,7 +28,7 @@ class Server:
 
     name: str
     how: str
-    url: str = ""
+    url: str = field(default="", repr=False)
     error: str = ""
     project: str = ""
     """Compose project of its container, if it has one."""
