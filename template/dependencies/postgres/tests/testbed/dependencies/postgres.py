@@ -166,7 +166,8 @@ class Postgres(Dependency):
 def prefix_of(database: str, run: Run) -> str:
     """How the names of all databases of a run begin, on a server that an address names."""
     # Longer than 63 bytes, a name would be cut off, perhaps to that of another database.
-    return f"{re.sub(r'\W', '_', database, flags=re.ASCII)[:30]}_{run.id}_"
+    named = re.sub(r"\W", "_", database, flags=re.ASCII)[:30]
+    return f"{named}_{run.id}_"
 
 
 def plain(url: str) -> str:
