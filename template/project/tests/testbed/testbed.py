@@ -82,8 +82,8 @@ class Testbed:
     def find_urls(self) -> None:
         """Find the addresses of all servers that can be had, for the environment."""
         for name in known():
-            # The fixture that needs the server says why there is none.
-            with suppress(Unavailable, NotReady, LookupError):
+            # The fixture that needs the server says why there is none, or which package is missing.
+            with suppress(Unavailable, NotReady, LookupError, ImportError):
                 self.url(name)
 
     def url(self, name: str) -> str:
