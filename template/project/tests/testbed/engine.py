@@ -31,6 +31,13 @@ class Container:
 
     project: str
     port: int
+    id: str
+
+    def variable(self, name: str) -> str:
+        """Return the value of an environment variable in the container, or nothing."""
+        done = _run(["docker", "inspect", "--format", "{{json .Config.Env}}", self.id])
+        variables = dict(entry.partition("=")[::2] for entry in json.loads(done.stdout or "[]"))
+        return variables.get(name, "")
 
 
 class Engine:
@@ -67,12 +74,14 @@ class Engine:
             published = re.search(r"(\d+)->", container["Ports"])
             project = labels["com.docker.compose.project"]
             if published and not project.startswith(RUN_PREFIX):
-                found[labels["com.docker.compose.service"]] = Container(project, int(published[1]))
+                found[labels["com.docker.compose.service"]] = Container(
+                    project, int(published[1]), container["ID"]
+                )
         return found
 
 
 def start(
-    root: Path, project: str, services: Sequence[str], ports: Mapping[str, int]
+    root: Path, project: str, services: Sequence[str], variables: Mapping[str, str]
 ) -> dict[str, int]:
     """Start services of the compose file together and wait until all are healthy.
 
@@ -80,7 +89,7 @@ def start(
         root: the folder of the compose file.
         project: name of the compose project, unique to the run.
         services: names of the services to start.
-        ports: value of each port variable; 0 lets the engine choose.
+        variables: what the compose file reads: ports and passwords.
 
     Returns:
         The published port of each service.
@@ -90,9 +99,7 @@ def start(
     """
     from testcontainers.compose import DockerCompose
 
-    os.environ.update(
-        {name: str(port) for name, port in ports.items()}, COMPOSE_PROJECT_NAME=project
-    )
+    os.environ.update(variables, COMPOSE_PROJECT_NAME=project)
     compose = DockerCompose(root, compose_file_name=COMPOSE_FILE, services=list(services))
     try:
         compose.start()

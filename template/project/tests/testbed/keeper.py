@@ -13,19 +13,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .processes import Launcher, ServerFailed, free_port
+from .processes import Launcher, ServerFailed
 from .run import Run, Server, is_free
 
-RETRIES = 2
-
-Result = TypeVar("Result")
 Start = Callable[[list[Dependency]], None]
 
 
@@ -35,6 +31,7 @@ class Keeper:
         self.root = root
         self.timeout = timeout
         self.project = f"{engine.RUN_PREFIX}{run.id}"
+        self._ports: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
         self._jobs: list[Future[None]] = []
         self._over = threading.Event()
@@ -50,7 +47,9 @@ class Keeper:
     def _requests(self) -> dict[str, list[Dependency]]:
         wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
         for request in self.run.folder.glob("*.want"):
-            wanted[request.read_text()].append(known()[request.stem])
+            how, port = request.read_text().split()
+            wanted[how].append(known()[request.stem])
+            self._ports[request.stem] = int(port)
             request.unlink()
         return wanted
 
@@ -77,14 +76,16 @@ class Keeper:
     def _embedded(self, dependencies: list[Dependency]) -> None:
         (dependency,) = dependencies
         begun = time.monotonic()
-        url, launched = retry_on_taken_port(lambda: self._launch(dependency))
+        url, launched = self._launch(dependency)
         seconds = time.monotonic() - begun
         self.run.publish(
             Server(dependency.name, "embedded", url, started=launched - begun, seconds=seconds)
         )
 
     def _launch(self, dependency: Dependency) -> tuple[str, float]:
-        launcher = Launcher(dependency.name, self.run.folder, free_port())
+        launcher = Launcher(
+            dependency.name, self.run.folder, self._ports[dependency.name], self.run.password
+        )
 
         def check() -> None:
             if self._over.is_set():
@@ -94,19 +95,19 @@ class Keeper:
         dependency.launch(launcher)
         launched = time.monotonic()
         launcher.wait(check, self.timeout)
-        return dependency.url(launcher.port), launched
+        return dependency.url(launcher.port, launcher.password), launched
 
     def _containers(self, dependencies: list[Dependency]) -> None:
         # The engine tells the time of a start by the clock on the wall.
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
-        ports = retry_on_taken_port(lambda: self._compose_up(dependencies))
+        ports = self._compose_up(dependencies)
         seconds = time.monotonic() - begun
         servers = {
             each.service: Server(
                 each.name,
                 "containers",
-                each.url(ports[each.service]),
+                each.url(ports[each.service], self.run.password),
                 project=self.project,
                 seconds=seconds,
             )
@@ -123,12 +124,12 @@ class Keeper:
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
     def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
-        # 0 lets the engine choose; a port that has to be known inside is chosen here.
-        ports = {
-            each.port_variable: 0 if each.container_port else free_port() for each in dependencies
-        }
+        variables = {each.port_variable: str(self._ports[each.name]) for each in dependencies}
+        for each in dependencies:
+            if each.password_variable:
+                variables[each.password_variable] = self.run.password
         services = [each.service for each in dependencies]
-        return engine.start(self.root, self.project, services, ports)
+        return engine.start(self.root, self.project, services, variables)
 
     def _report(self, error: BaseException | None, dependencies: list[Dependency]) -> None:
         """Tell the tests that wait for a server why it does not come."""
@@ -138,17 +139,6 @@ class Keeper:
         for each in dependencies:
             message = f"{each.name}: {each.label} did not come up: {reason}"
             self.run.publish(Server(each.name, "", error=message))
-
-
-def retry_on_taken_port(start: Callable[[], Result]) -> Result:
-    """Start again if another program took the port between the look-up and the start."""
-    for _ in range(RETRIES):
-        try:
-            return start()
-        except ServerFailed as error:
-            if not engine.PORT_TAKEN.search(str(error)):
-                raise
-    return start()
 
 
 def main(folder: str, timeout: str) -> None:

@@ -1,11 +1,11 @@
 """Which way a dependency is provided: the first rung of the ladder that holds."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .dependency import Dependency
 from .engine import COMPOSE_FILE, Engine
-from .latch import refusal
+from .safety.check import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
 MODES = ("auto", *RUNGS)
@@ -29,8 +29,10 @@ class Rung:
     how: str
     detail: str
     """What the header shows."""
-    url: str = ""
-    """Address of a server that is there already."""
+    url: str = field(default="", repr=False)
+    """Address of the server, which may not run yet."""
+    port: int = 0
+    """Loopback port that a server of this run will listen on."""
     project: str = ""
     """Compose project of such a server, if it has one."""
 
@@ -65,7 +67,7 @@ def _address(dependency: Dependency, engine: Engine) -> Rung | None:
         return None
     if reason := refusal(dependency, url):
         raise Unavailable(reason)
-    return Rung("address", dependency.address_variable, url=url)
+    return Rung("address", dependency.address_variable, url=dependency.address(url).url)
 
 
 def _running(dependency: Dependency, engine: Engine) -> Rung | None:
@@ -73,7 +75,9 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
     if found is None:
         return None
     detail = f"{dependency.service} of project {found.project}, port {found.port}"
-    return Rung("running", detail, url=dependency.url(found.port), project=found.project)
+    # Somebody else started it, so only the container knows its password.
+    url = dependency.url(found.port, found.variable(dependency.password_variable))
+    return Rung("running", detail, url=url, project=found.project)
 
 
 def _containers(dependency: Dependency, engine: Engine) -> Rung | None:

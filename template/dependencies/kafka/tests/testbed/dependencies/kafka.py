@@ -7,8 +7,13 @@ import signal
 import struct
 from pathlib import Path
 
+from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
+
+SERVER = re.compile(r"(?:(\w+)://)?(?:\[([\da-fA-F:.]+)]|([\w.-]+))(?::(\d+))?")
+"""One bootstrap server: its protocol, its IPv6 address or its host, its port."""
+USUAL_PORT = 9092
 
 
 class Kafka(Dependency):
@@ -20,7 +25,7 @@ class Kafka(Dependency):
     # The broker tells its clients which port to use, so it has the same one inside and out.
     container_port = None
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, password: str) -> str:
         return f"127.0.0.1:{port}"
 
     def check(self, url: str) -> None:
@@ -32,9 +37,24 @@ class Kafka(Dependency):
         except KafkaException as error:
             raise NotReady(f"{url}: {error.args[0].str()}") from error
 
-    def names(self, url: str) -> list[str]:
-        """Topics and groups made here are named after the run and nothing else is emptied."""
-        return ["test topics"]
+    def address(self, url: str) -> Address:
+        hosts = []
+        for server in filter(None, map(str.strip, url.split(","))):
+            found = SERVER.fullmatch(server)
+            if found is None:
+                raise ValueError(f"{UNREADABLE.partition(';')[0]} as host:port,host:port")
+            protocol, ipv6, host, port = found.groups()
+            if protocol and protocol.upper() != "PLAINTEXT":
+                raise ValueError("the clients of the tests speak PLAINTEXT only")
+            hosts.append((ipv6 or host, int(port or USUAL_PORT)))
+        if not hosts:
+            raise ValueError("it names no server")
+        servers = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
+        return Address(Url(",".join(servers)), tuple(hosts))
+
+    def refusal(self, address: Address) -> str | None:
+        """Allow every broker: topics and groups are named after the run, and no others are deleted."""
+        return None
 
     def embedded_program(self) -> str | None:
         if found := shutil.which("tansu"):
@@ -48,7 +68,7 @@ class Kafka(Dependency):
     def launch(self, launcher: Launcher) -> None:
         program = self.embedded_program()
         assert program is not None, "embedded_program() is asked first"
-        address = f"tcp://{self.url(launcher.port)}"
+        address = f"tcp://{self.url(launcher.port, launcher.password)}"
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
         launcher.spawn(
