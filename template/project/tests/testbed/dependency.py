@@ -4,6 +4,7 @@ import functools
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from . import dependencies
@@ -73,6 +74,9 @@ class Dependency(ABC):
             ValueError: no proxy can stand before this server.
         """
         return b"", b""
+
+    def remove_traces(self, data: Path) -> None:
+        """Remove what a killed embedded server leaves outside `data`, its folder."""
 
     def discard(self, url: str, prefix: str) -> None:
         """Remove what a run made on a server that outlives it: all that begins with `prefix`.

@@ -1,16 +1,17 @@
 """The keeper: the process that starts the servers of a run, in the background, and ends them.
 
 It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
-files named `<dependency>.want` in the run's folder, with the rung in them.
+files named `<dependency>.requested` in the run's folder, with the rung in them.
 
 Usage: python -m tests.testbed.keeper FOLDER TIMEOUT
 """
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,13 +21,14 @@ import psutil
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .processes import Launcher, ServerFailed, free_port
-from .run import Run, Server, is_free
+from .processes import Launcher, ServerFailed, free_port, stop
+from .run import Run, Server, is_free, write
 
 RETRIES = 2
 
 Result = TypeVar("Result")
 Start = Callable[[list[Dependency]], None]
+Ports = dict[str, int]
 
 
 class Keeper:
@@ -36,22 +38,31 @@ class Keeper:
         self.timeout = timeout
         self.project = f"{engine.RUN_PREFIX}{run.id}"
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
-        self._jobs: list[Future[None]] = []
+        self._jobs: dict[Future[None], list[Dependency]] = {}
+        self._launchers: list[Launcher] = []
+        self._seen: set[Path] = set()
         self._over = threading.Event()
 
     def serve(self) -> None:
         """Answer requests until the last process of the run is gone, then remove everything."""
-        while not is_free(self.run.lock):
-            self._start(self._requests())
-            time.sleep(0.02)
-        self._abandon_jobs()
+        # Everything that is started from here on can be found, even if this process is killed.
+        os.environ["TESTBED_RUN"] = str(self.run.folder)
+        write(self.run.session, str(os.getsid(0)))
+        try:
+            while not is_free(self.run.lock):
+                self._start(self._requests())
+                self._report_failures()
+                time.sleep(0.02)
+        finally:
+            self._abandon_jobs()
+            stop(self._launchers)
         tear_down(self.run)
 
     def _requests(self) -> dict[str, list[Dependency]]:
         wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
-        for request in self.run.folder.glob("*.want"):
+        for request in set(self.run.folder.glob("*.requested")) - self._seen:
+            self._seen.add(request)
             wanted[request.read_text()].append(known()[request.stem])
-            request.unlink()
         return wanted
 
     def _start(self, wanted: dict[str, list[Dependency]]) -> None:
@@ -62,9 +73,11 @@ class Keeper:
             self._submit(self._containers, wanted["containers"])
 
     def _submit(self, start: Start, dependencies: list[Dependency]) -> None:
-        job = self._pool.submit(start, dependencies)
-        self._jobs.append(job)
-        job.add_done_callback(lambda job: self._report(job.exception(), dependencies))
+        self._jobs[self._pool.submit(start, dependencies)] = dependencies
+
+    def _report_failures(self) -> None:
+        for job in [job for job in self._jobs if job.done()]:
+            self._report(job.exception(), self._jobs.pop(job))
 
     def _abandon_jobs(self) -> None:
         """End starts that are still under way, so that none of them adds a server later."""
@@ -85,6 +98,7 @@ class Keeper:
 
     def _launch(self, dependency: Dependency) -> tuple[str, float]:
         launcher = Launcher(dependency.name, self.run.folder, free_port(), self.run.password)
+        self._launchers.append(launcher)
 
         def check() -> None:
             if self._over.is_set():
@@ -100,7 +114,7 @@ class Keeper:
         # The engine tells the time of a start by the clock on the wall.
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
-        ports = retry_on_taken_port(lambda: self._compose_up(dependencies))
+        ports = retry_on_taken_port(lambda: self._attended(self._compose_up, dependencies))
         seconds = time.monotonic() - begun
         servers = {
             each.service: Server(
@@ -115,14 +129,28 @@ class Keeper:
         for server in servers.values():
             self.run.publish(server)
         # Only a report wants to know: no test waits for it, and no server is lost if it fails.
-        self._jobs.append(self._pool.submit(self._add_starts, servers, clock))
+        self._jobs[self._pool.submit(self._add_starts, servers, clock)] = []
 
     def _add_starts(self, servers: dict[str, Server], begun: float) -> None:
         started = engine.starts(self.project)
         for service in servers.keys() & started.keys():
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
-    def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
+    def _attended(
+        self, start: Callable[[list[Dependency]], Ports], dependencies: list[Dependency]
+    ) -> Ports:
+        """Wait for containers as long as the engine answers: a first pull may take minutes.
+
+        Raises:
+            ServerFailed: it no longer answers.
+        """
+        job = self._pool.submit(start, dependencies)
+        while not wait([job], timeout=self.timeout).done:
+            if trouble := engine.Engine(self.root).trouble:
+                raise ServerFailed(f"the container engine no longer answers: {trouble}")
+        return job.result()
+
+    def _compose_up(self, dependencies: list[Dependency]) -> Ports:
         # 0 lets the engine choose; a port that has to be known inside is chosen here.
         variables = {
             each.port_variable: "0" if each.container_port else str(free_port())

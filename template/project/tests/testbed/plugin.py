@@ -1,6 +1,7 @@
 """The pytest hooks of the testbed: options, header, markers, start, logs and end."""
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from . import engine
 from .cleanup import sweep
 from .dependency import known
 from .ladder import MODES, Rung, Unavailable
-from .run import Run
+from .run import Run, write
 from .testbed import Testbed
 
 TESTS = Path(__file__).parents[1]
@@ -142,7 +143,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except Unavailable as reason:
         if hasattr(session.config, "workerinput"):
             # The controller reads it and stops the run: an exit from here would look like a crash.
-            (testbed.run.folder / "unavailable").write_text(str(reason))
+            write(testbed.run.folder / "unavailable", str(reason))
         else:
             pytest.exit(str(reason), returncode=pytest.ExitCode.USAGE_ERROR)
 
@@ -158,9 +159,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _testbed not in config.stash:
         return
     if hasattr(config, "workerinput"):
-        config.stash[_testbed].run.leave()
+        config.stash[_testbed].leave()
     else:
-        config.stash[_testbed].close()
+        for problem in config.stash[_testbed].close():
+            print(f"testbed: could not remove all of this run: {problem}", file=sys.stderr)
 
 
 @pytest.fixture(scope="session")
