@@ -184,6 +184,10 @@ def retry_on_taken_port(start: Callable[[], Result]) -> Result:
 
 
 def main(folder: str, timeout: str) -> None:
+    # The lock came as standard input. What is started here must not hold it: it stands for this
+    # process alone, and a sweep ends the programs of one that was killed.
+    os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     Keeper(Run(Path(folder)), Path.cwd(), float(timeout)).serve()
 
 
