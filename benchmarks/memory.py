@@ -42,9 +42,11 @@ def embedded(workspace: Workspace) -> list[Row]:
             if served is None:
                 raise CannotRun("the embedded servers did not start")
             must(service.pytest("-m", "", "--services", "address", env=served["environment"]))
-            records = sorted(Path(served["folder"]).glob("*.process"))
+            keeper = int((Path(served["folder"]) / "keeper.session").read_text())
             found = {
-                record.stem: resident(json.loads(record.read_text())["pid"]) for record in records
+                # The folder of a server is named after it and its port.
+                Path(server.cwd()).name.rpartition(".")[2].rpartition("-")[0]: resident(server.pid)
+                for server in psutil.Process(keeper).children()
             }
         finally:
             process.stdin.close()

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from . import dependencies
@@ -118,6 +119,9 @@ class Dependency(ABC):
     def contents(self, url: str) -> dict[str, str]:
         """What a test can leave at the address that tests get: each thing and its state."""
         return {}
+
+    def remove_traces(self, data: Path) -> None:
+        """Remove what a killed embedded server leaves outside `data`, its folder."""
 
     def discard(self, url: str, prefix: str) -> None:
         """Remove what a run made on a server that outlives it: all that begins with `prefix`.

@@ -22,6 +22,10 @@ _NAMES = ("docker-compose.testbed.yml", "docker-compose.test.yml")
 COMPOSE_FILE = next((name for name in _NAMES if (_ROOT / name).exists()), _NAMES[-1])
 RUN_PREFIX = "testbed-"
 """Compose project names of test runs begin so; every other project of this folder is `running`."""
+ANSWER_SECONDS = 5.0
+"""How long the engine may take to say what there is."""
+END_SECONDS = 40.0
+"""How long it may take to remove the containers of a run; less than pytest waits at its end."""
 PORT_TAKEN = re.compile(r"address already in use|port is already allocated", re.IGNORECASE)
 
 
@@ -37,7 +41,7 @@ class Container:
         """Return the value of an environment variable in the container, or nothing."""
         done = _run(["docker", "inspect", "--format", "{{json .Config.Env}}", self.id])
         variables = dict(entry.partition("=")[::2] for entry in json.loads(done.stdout or "[]"))
-        return variables.get(name, "")
+        return str(variables.get(name, ""))
 
 
 class Engine:
@@ -128,10 +132,13 @@ def remove(project: str) -> None:
         "--timeout",
         "0",
     ]
-    # From the root folder, where no compose file changes what belongs to the project.
-    done = _run(command, cwd="/")
+    # The engine is asked first: it may be gone for good, and this has to take a while.
+    done = _run(["docker", "ps", "--quiet"])
+    if not done.returncode:
+        # From the root folder, where no compose file changes what belongs to the project.
+        done = _run(command, cwd="/", timeout=END_SECONDS)
     if done.returncode:
-        raise ServerFailed(f"could not remove the containers of {project}: {done.stderr.strip()}")
+        raise ServerFailed(f"the containers of {project}: {done.stderr.strip()}")
 
 
 def log(container_project: str, service: str, *options: str) -> str:
@@ -176,10 +183,15 @@ def _explain(project: str, stderr: str) -> str:
     return reason.replace(f"{project}-", "")
 
 
-def _run(command: Sequence[str], cwd: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], cwd: str | None = None, timeout: float = ANSWER_SECONDS
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False
+            command, capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False
         )
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+    except FileNotFoundError as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))
+    except subprocess.TimeoutExpired:
+        trouble = f"the container engine did not answer within {timeout:g} s"
+        return subprocess.CompletedProcess(command, 127, "", trouble)

@@ -1,16 +1,17 @@
 """The keeper: the process that starts the servers of a run, in the background, and ends them.
 
 It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
-files named `<dependency>.want` in the run's folder, with the rung in them.
+files named `<dependency>.requested` in the run's folder, with the rung in them.
 
 Usage: python -m tests.testbed.keeper FOLDER TIMEOUT
 """
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,11 @@ import psutil
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .processes import Launcher, ServerFailed
-from .run import Run, Server, is_free
+from .processes import Launcher, ServerFailed, stop
+from .run import Run, Server, is_free, write
 
 Start = Callable[[list[Dependency]], None]
+Ports = dict[str, int]
 
 
 class Keeper:
@@ -33,24 +35,33 @@ class Keeper:
         self.project = f"{engine.RUN_PREFIX}{run.id}"
         self._ports: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
-        self._jobs: list[Future[None]] = []
+        self._jobs: dict[Future[None], list[Dependency]] = {}
+        self._launchers: list[Launcher] = []
+        self._seen: set[Path] = set()
         self._over = threading.Event()
 
     def serve(self) -> None:
         """Answer requests until the last process of the run is gone, then remove everything."""
-        while not is_free(self.run.lock):
-            self._start(self._requests())
-            time.sleep(0.02)
-        self._abandon_jobs()
+        # Everything that is started from here on can be found, even if this process is killed.
+        os.environ["TESTBED_RUN"] = str(self.run.folder)
+        write(self.run.session, str(os.getsid(0)))
+        try:
+            while not is_free(self.run.lock):
+                self._start(self._requests())
+                self._report_failures()
+                time.sleep(0.02)
+        finally:
+            self._abandon_jobs()
+            stop(self._launchers)
         tear_down(self.run)
 
     def _requests(self) -> dict[str, list[Dependency]]:
         wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
-        for request in self.run.folder.glob("*.want"):
+        for request in set(self.run.folder.glob("*.requested")) - self._seen:
+            self._seen.add(request)
             how, port = request.read_text().split()
             wanted[how].append(known()[request.stem])
             self._ports[request.stem] = int(port)
-            request.unlink()
         return wanted
 
     def _start(self, wanted: dict[str, list[Dependency]]) -> None:
@@ -61,9 +72,11 @@ class Keeper:
             self._submit(self._containers, wanted["containers"])
 
     def _submit(self, start: Start, dependencies: list[Dependency]) -> None:
-        job = self._pool.submit(start, dependencies)
-        self._jobs.append(job)
-        job.add_done_callback(lambda job: self._report(job.exception(), dependencies))
+        self._jobs[self._pool.submit(start, dependencies)] = dependencies
+
+    def _report_failures(self) -> None:
+        for job in [job for job in self._jobs if job.done()]:
+            self._report(job.exception(), self._jobs.pop(job))
 
     def _abandon_jobs(self) -> None:
         """End starts that are still under way, so that none of them adds a server later."""
@@ -86,6 +99,7 @@ class Keeper:
         launcher = Launcher(
             dependency.name, self.run.folder, self._ports[dependency.name], self.run.password
         )
+        self._launchers.append(launcher)
 
         def check() -> None:
             if self._over.is_set():
@@ -101,7 +115,7 @@ class Keeper:
         # The engine tells the time of a start by the clock on the wall.
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
-        ports = self._compose_up(dependencies)
+        ports = self._attended(self._compose_up, dependencies)
         seconds = time.monotonic() - begun
         servers = {
             each.service: Server(
@@ -116,14 +130,28 @@ class Keeper:
         for server in servers.values():
             self.run.publish(server)
         # Only a report wants to know: no test waits for it, and no server is lost if it fails.
-        self._jobs.append(self._pool.submit(self._add_starts, servers, clock))
+        self._jobs[self._pool.submit(self._add_starts, servers, clock)] = []
 
     def _add_starts(self, servers: dict[str, Server], begun: float) -> None:
         started = engine.starts(self.project)
         for service in servers.keys() & started.keys():
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
-    def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
+    def _attended(
+        self, start: Callable[[list[Dependency]], Ports], dependencies: list[Dependency]
+    ) -> Ports:
+        """Wait for containers as long as the engine answers: a first pull may take minutes.
+
+        Raises:
+            ServerFailed: it no longer answers.
+        """
+        job = self._pool.submit(start, dependencies)
+        while not wait([job], timeout=self.timeout).done:
+            if trouble := engine.Engine(self.root).trouble:
+                raise ServerFailed(f"the container engine no longer answers: {trouble}")
+        return job.result()
+
+    def _compose_up(self, dependencies: list[Dependency]) -> Ports:
         variables = {each.port_variable: str(self._ports[each.name]) for each in dependencies}
         for each in dependencies:
             if each.password_variable:
@@ -142,6 +170,10 @@ class Keeper:
 
 
 def main(folder: str, timeout: str) -> None:
+    # The lock came as standard input. What is started here must not hold it: it stands for this
+    # process alone, and a sweep ends the programs of one that was killed.
+    os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     Keeper(Run(Path(folder)), Path.cwd(), float(timeout)).serve()
 
 

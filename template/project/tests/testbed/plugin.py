@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from .dependency import known
 from .environment import FILE, Environment, WiringError
 from .ladder import MODES, Rung, Unavailable
 from .processes import hold_port
-from .run import Run
+from .run import Run, write
 from .safety import guard
 from .testbed import Testbed
 
@@ -213,7 +214,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except Unavailable as reason:
         if hasattr(session.config, "workerinput"):
             # The controller reads it and stops the run: an exit from here would look like a crash.
-            (testbed.run.folder / "unavailable").write_text(str(reason))
+            write(testbed.run.folder / "unavailable", str(reason))
         else:
             pytest.exit(str(reason), returncode=pytest.ExitCode.USAGE_ERROR)
 
@@ -229,9 +230,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _testbed not in config.stash:
         return
     if hasattr(config, "workerinput"):
-        config.stash[_testbed].run.leave()
+        config.stash[_testbed].leave()
     else:
-        config.stash[_testbed].close()
+        for problem in config.stash[_testbed].close():
+            print(f"testbed: could not remove all of this run: {problem}", file=sys.stderr)
 
 
 @pytest.fixture(scope="session")

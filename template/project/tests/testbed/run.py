@@ -2,6 +2,8 @@
 
 A run is alive as long as one of its processes holds `run.lock`. The kernel lets go of a
 lock when its process ends, however it ends, so a folder whose lock is free is a dead run's.
+
+Only this user can read what is in the folder: addresses have passwords in them.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -55,10 +58,15 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
+def open_lock(path: Path) -> IO[str]:
+    """Open a file to lock, and make it if need be."""
+    return open(path, "a", opener=private)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock that no other process holds, and wait for it as long as needed."""
-    with path.open("a") as file:
+    with open_lock(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -81,29 +89,56 @@ def is_unlocked(file: IO[str]) -> bool:
     return True
 
 
+def homes() -> list[Path]:
+    """Return this user's folders for runs, the best first. Only lock files stay in them.
+
+    Raises:
+        PermissionError: there is none.
+    """
+    name = f"testbed-{os.getuid()}"
+    places = [SHARED_MEMORY / name, Path(tempfile.gettempdir()) / name]
+    found = [folder for folder in dict.fromkeys(places) if _is_own(folder)]
+    # Somebody else may have made folders of these names: nobody can in a home folder.
+    if found or _is_own(last := Path(os.path.expanduser("~")) / f".{name}"):
+        return found or [last]
+    raise PermissionError(f"set TMPDIR to a folder of your own: {places[-1]} is not yours")
+
+
+def _is_own(folder: Path) -> bool:
+    """Make a folder, and return whether it is this user's and closed to others."""
+    try:
+        folder.mkdir(exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return False
+        # A server that root starts as another user passes through this folder to its own.
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    except OSError:
+        return False
+    return True
+
+
 def home() -> Path:
-    """The folder for this user's runs: in memory where there is room. Only lock files stay in it."""
-    base = Path(tempfile.gettempdir())
-    if (
-        SHARED_MEMORY.is_dir()
-        and os.access(SHARED_MEMORY, os.W_OK)
-        and shutil.disk_usage(SHARED_MEMORY).free >= ROOM_NEEDED
-    ):
-        base = SHARED_MEMORY
-    folder = base / f"testbed-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(
-            f"{folder} belongs to somebody else: set TMPDIR to a folder of your own"
-        )
-    return folder
+    """Return the folder for a new run: in memory where there is room."""
+    found = homes()
+    roomy = (folder for folder in found if shutil.disk_usage(folder).free >= ROOM_NEEDED)
+    return next(roomy, found[-1])
+
+
+def sweep_lock() -> Path:
+    """Return the lock that is held while a run is made or removed: one for all homes."""
+    return homes()[0] / "sweep.lock"
 
 
 def runs_of(root: Path) -> list["Run"]:
     """All runs of a checkout that left a folder, alive or not."""
-    return [
-        Run(folder) for folder in sorted(home().glob(f"{_checkout(root)}-*")) if folder.is_dir()
-    ]
+    # The dot is before the name of a server: its folder may be all that is left of a run.
+    folders = {
+        path.with_name(path.name.partition(".")[0])
+        for home in homes()
+        for path in home.glob(f"{_checkout(root)}-*")
+    }
+    return [Run(folder) for folder in sorted(folders)]
 
 
 def _checkout(root: Path) -> str:
@@ -131,8 +166,11 @@ class Run:
     @classmethod
     def _join(cls, root: Path, name: str) -> "Run":
         # No sweep may come between the folder and its lock.
-        with locked(home() / "sweep.lock"):
-            run = cls(home() / f"{_checkout(root)}-{name}")
+        with locked(sweep_lock()):
+            name = f"{_checkout(root)}-{name}"
+            # Another worker may have chosen a home before: they all have to be in one.
+            made = (home / name for home in homes() if (home / name).exists())
+            run = cls(next(made, home() / name))
             run.join()
         return run
 
@@ -150,6 +188,16 @@ class Run:
         """Held by the keeper, if there is one, until all that it started is gone."""
         return self.folder / "keeper.lock"
 
+    @property
+    def session(self) -> Path:
+        """Number of the keeper's session, in which every program stays that it starts."""
+        return self.folder / "keeper.session"
+
+    def data(self, name: str = "*") -> list[Path]:
+        """Return the folders of embedded servers; another user than the run's has his beside it."""
+        beside = self.folder.parent.glob(f"{self.folder.name}.{name}")
+        return [path for path in (*self.folder.glob(name), *beside) if path.is_dir()]
+
     @cached_property
     def password(self) -> str:
         """The password of the servers that this run starts."""
@@ -162,7 +210,7 @@ class Run:
     def join(self) -> None:
         """Keep the run alive until `leave`, or until this process ends."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        self._alive = self.lock.open("a")
+        self._alive = open_lock(self.lock)
         fcntl.flock(self._alive, fcntl.LOCK_SH)
 
     def leave(self) -> None:
@@ -207,10 +255,10 @@ class Run:
             LookupError: all numbers are taken.
         """
         # Other runs of this user may use a server that outlives this one.
-        folder = home() if server.outlives_the_run else self.folder
+        folder = homes()[0] if server.outlives_the_run else self.folder
         key = hashlib.sha256(server.url.encode()).hexdigest()[:12]
         for number in numbers:
-            file = (folder / f"claim-{key}-{number}.lock").open("a")
+            file = open_lock(folder / f"claim-{key}-{number}.lock")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

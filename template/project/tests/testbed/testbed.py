@@ -22,7 +22,7 @@ from .engine import Engine
 from .environment import FILE, Environment, changed
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, hold_port, tail
-from .run import Run, Server, is_free, is_unlocked, locked, write
+from .run import Run, Server, is_free, is_unlocked, locked, open_lock, private, write
 from .safety import guard
 
 STARTED = ("containers", "embedded")
@@ -53,6 +53,7 @@ class Testbed:
         self.worker = worker
         self._held: list[socket.socket] = []
         self._found: set[str] = set()
+        self._keeper: subprocess.Popen[bytes] | None = None
 
     @cached_property
     def rungs(self) -> dict[str, Rung | Unavailable]:
@@ -130,17 +131,15 @@ class Testbed:
             for name, rung in rungs.items():
                 assert isinstance(rung, Rung)
                 self._request(known()[name], rung)
-            if any(self.run.folder.glob("*.want")):
+            if any(self.run.folder.glob("*.requested")):
                 self._start_keeper()
 
     def _request(self, dependency: Dependency, rung: Rung) -> None:
-        mark = self.run.folder / f"{dependency.name}.requested"
-        if mark.exists():
-            return
-        mark.touch()
         if rung.how in STARTED:
-            write(self.run.folder / f"{dependency.name}.want", f"{rung.how} {rung.port}")
-        else:
+            request = self.run.folder / f"{dependency.name}.requested"
+            if not request.exists():
+                write(request, f"{rung.how} {rung.port}")
+        elif self.run.find(dependency.name) is None:
             self.run.publish(self._existing(dependency, rung))
 
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
@@ -178,12 +177,12 @@ class Testbed:
         ]
         path = (str(self.root), os.environ.get("PYTHONPATH"))
         with (
-            self.run.keeper_lock.open("a") as lock,
-            (self.run.folder / "keeper.log").open("a") as log,
+            open_lock(self.run.keeper_lock) as lock,
+            open(self.run.folder / "keeper.log", "a", opener=private) as log,
         ):
             # The lock goes to the keeper with the open file, and is free when the keeper is gone.
             fcntl.flock(lock, fcntl.LOCK_EX)
-            subprocess.Popen(
+            self._keeper = subprocess.Popen(
                 command,
                 cwd=self.root,
                 # PYTHONSAFEPATH keeps this folder off the path of `python -m`.
@@ -213,16 +212,34 @@ class Testbed:
         _allow(known()[name], server.url)
         return server
 
-    def close(self) -> None:
-        """Leave the run as its last process: wait until all it started is gone."""
+    def leave(self) -> None:
+        """Leave the run while other processes of it may go on."""
+        self.run.leave()
+        if self._keeper:
+            # It has to outlive this process, and Python warns of a child that nobody waited for.
+            self._keeper.returncode = 0
+
+    def close(self) -> list[str]:
+        """Leave the run as its last process: wait until all it started is gone.
+
+        Returns:
+            A line for each thing that could not be removed; the next run tries again.
+        """
         # Opened first: the keeper removes the file, and holds the lock until it is gone itself.
-        with self.run.keeper_lock.open("a") as lock:
+        with open_lock(self.run.keeper_lock) as lock:
             self.run.leave()
             deadline = time.monotonic() + END_SECONDS
-            while not is_unlocked(lock) and time.monotonic() < deadline:
+            while not (over := is_unlocked(lock)) and time.monotonic() < deadline:
                 time.sleep(0.005)
-            if self.run.folder.exists():
-                tear_down(self.run)
+        if not over:
+            self.leave()
+            return [f"the servers are still there after {END_SECONDS:g} s"]
+        if self._keeper:
+            self._keeper.wait()
+        problems = self.run.folder / "problems"
+        if problems.exists():
+            return problems.read_text().splitlines()
+        return tear_down(self.run) if self.run.folder.exists() else []
 
 
 @contextmanager

