@@ -1,17 +1,18 @@
 """The keeper: the process that starts the servers of a run, in the background, and ends them.
 
 It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
-files named `<dependency>.want` in the run's folder, with the rung in them.
+files named `<dependency>.want` in the run's folder, with the sources to try in them.
 
 Usage: python -m tests.testbed.keeper FOLDER TIMEOUT
 """
 
+import json
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,13 +21,14 @@ import psutil
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
+from .ladder import HELP
 from .processes import Launcher, ServerFailed, free_port
 from .run import Run, Server, is_free
 
 RETRIES = 2
 
 Result = TypeVar("Result")
-Start = Callable[[list[Dependency]], None]
+Start = Callable[[list["Request"]], None]
 
 
 class Keeper:
@@ -38,6 +40,8 @@ class Keeper:
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
         self._jobs: list[Future[None]] = []
         self._over = threading.Event()
+        # Of one project, Compose starts one command at a time.
+        self._compose = threading.Lock()
 
     def serve(self) -> None:
         """Answer requests until the last process of the run is gone, then remove everything."""
@@ -47,24 +51,58 @@ class Keeper:
         self._abandon_jobs()
         tear_down(self.run)
 
-    def _requests(self) -> dict[str, list[Dependency]]:
-        wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
-        for request in self.run.folder.glob("*.want"):
-            wanted[request.read_text()].append(known()[request.stem])
-            request.unlink()
-        return wanted
+    def _requests(self) -> list["Request"]:
+        requests = []
+        for path in self.run.folder.glob("*.want"):
+            wanted = json.loads(path.read_text())
+            requests.append(
+                Request(known()[path.stem], wanted["sources"], wanted["passed_over"], free_port())
+            )
+            path.unlink()
+        return requests
 
-    def _start(self, wanted: dict[str, list[Dependency]]) -> None:
+    def _start(self, requests: list["Request"]) -> None:
         """Start all at once: the containers together, each program in a thread of its own."""
-        for dependency in wanted["embedded"]:
-            self._submit(self._embedded, [dependency])
-        if wanted["containers"]:
-            self._submit(self._containers, wanted["containers"])
+        containers = [request for request in requests if request.sources[0] == "containers"]
+        for request in requests:
+            if request not in containers:
+                self._submit(self._embedded, [request])
+        if containers:
+            self._submit(self._containers, containers)
 
-    def _submit(self, start: Start, dependencies: list[Dependency]) -> None:
-        job = self._pool.submit(start, dependencies)
+    def _submit(self, start: Start, requests: list["Request"]) -> None:
+        job = self._pool.submit(start, requests)
         self._jobs.append(job)
-        job.add_done_callback(lambda job: self._report(job.exception(), dependencies))
+        job.add_done_callback(lambda job: self._go_on(job.exception(), start, requests))
+
+    def _go_on(self, error: BaseException | None, start: Start, requests: list["Request"]) -> None:
+        """Try the next source of a server that did not come up."""
+        if error is None or self._over.is_set():
+            return
+        if len(requests) > 1:
+            # One that cannot be had does not take the others along.
+            for request in requests:
+                self._submit(start, [request])
+            return
+        [request] = requests
+        known_reason = isinstance(error, ServerFailed)
+        self._pass_over(request, f"{'' if known_reason else f'{type(error).__name__}: '}{error}")
+
+    def _pass_over(self, request: "Request", reason: str) -> None:
+        """Try the next source of a request, or tell the tests that wait for it why there is no server."""
+        name, source = request.dependency.name, request.sources.pop(0)
+        request.passed_over.append(f"{source}: {reason}")
+        if not request.sources:
+            why = reason
+            if len(request.passed_over) > 1:
+                why = "".join(f"\n  {line}" for line in request.passed_over)
+            message = f"{name}: {request.dependency.label} did not come up: {why}"
+            self.run.publish(Server(name, "", error=message))
+            return
+        if source == "containers":
+            # Its successor has the same address.
+            engine.discard(self.project, request.dependency.service)
+        self._start([request])
 
     def _abandon_jobs(self) -> None:
         """End starts that are still under way, so that none of them adds a server later."""
@@ -74,17 +112,27 @@ class Keeper:
                 child.terminate()
         self._pool.shutdown()
 
-    def _embedded(self, dependencies: list[Dependency]) -> None:
-        (dependency,) = dependencies
+    def _embedded(self, requests: list["Request"]) -> None:
+        [request] = requests
+        dependency = request.dependency
+        if dependency.embedded_program() is None:
+            raise ServerFailed(HELP["embedded"])
         begun = time.monotonic()
-        url, launched = retry_on_taken_port(lambda: self._launch(dependency))
-        seconds = time.monotonic() - begun
+        launched = request.with_free_port(lambda: self._launch(request))
         self.run.publish(
-            Server(dependency.name, "embedded", url, started=launched - begun, seconds=seconds)
+            Server(
+                dependency.name,
+                "embedded",
+                dependency.url(request.port),
+                started=launched - begun,
+                seconds=time.monotonic() - begun,
+                passed_over=request.passed_over,
+            )
         )
 
-    def _launch(self, dependency: Dependency) -> tuple[str, float]:
-        launcher = Launcher(dependency.name, self.run.folder, free_port())
+    def _launch(self, request: "Request") -> float:
+        dependency = request.dependency
+        launcher = Launcher(dependency.name, self.run.folder, request.port)
 
         def check() -> None:
             if self._over.is_set():
@@ -94,24 +142,27 @@ class Keeper:
         dependency.launch(launcher)
         launched = time.monotonic()
         launcher.wait(check, self.timeout)
-        return dependency.url(launcher.port), launched
+        return launched
 
-    def _containers(self, dependencies: list[Dependency]) -> None:
+    def _containers(self, requests: list["Request"]) -> None:
         # The engine tells the time of a start by the clock on the wall.
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
-        ports = retry_on_taken_port(lambda: self._compose_up(dependencies))
+        with self._compose:
+            ports = requests[0].with_free_port(lambda: self._compose_up(requests), *requests[1:])
         seconds = time.monotonic() - begun
-        servers = {
-            each.service: Server(
-                each.name,
+        servers = {}
+        for request in requests:
+            dependency = request.dependency
+            engine.require_reachable(ports[dependency.service])
+            servers[dependency.service] = Server(
+                dependency.name,
                 "containers",
-                each.url(ports[each.service]),
+                engine.at_published_host(dependency.url(ports[dependency.service])),
                 project=self.project,
                 seconds=seconds,
+                passed_over=request.passed_over,
             )
-            for each in dependencies
-        }
         for server in servers.values():
             self.run.publish(server)
         # Only a report wants to know: no test waits for it, and no server is lost if it fails.
@@ -122,33 +173,37 @@ class Keeper:
         for service in servers.keys() & started.keys():
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
-    def _compose_up(self, dependencies: list[Dependency]) -> dict[str, int]:
-        # 0 lets the engine choose; a port that has to be known inside is chosen here.
-        ports = {
-            each.port_variable: 0 if each.container_port else free_port() for each in dependencies
+    def _compose_up(self, requests: list["Request"]) -> dict[str, int]:
+        ports = {request.dependency.port_variable: request.port for request in requests}
+        services = {
+            request.dependency.service: request.dependency.container_port for request in requests
         }
-        services = [each.service for each in dependencies]
         return engine.start(self.root, self.project, services, ports)
 
-    def _report(self, error: BaseException | None, dependencies: list[Dependency]) -> None:
-        """Tell the tests that wait for a server why it does not come."""
-        if error is None:
-            return
-        reason = error if isinstance(error, ServerFailed) else f"{type(error).__name__}: {error}"
-        for each in dependencies:
-            message = f"{each.name}: {each.label} did not come up: {reason}"
-            self.run.publish(Server(each.name, "", error=message))
 
+@dataclass(eq=False)
+class Request:
+    """A server that tests wait for."""
 
-def retry_on_taken_port(start: Callable[[], Result]) -> Result:
-    """Start again if another program took the port between the look-up and the start."""
-    for _ in range(RETRIES):
-        try:
-            return start()
-        except ServerFailed as error:
-            if not engine.PORT_TAKEN.search(str(error)):
-                raise
-    return start()
+    dependency: Dependency
+    sources: list[str]
+    """Where it may come from: the next one to try comes first."""
+    passed_over: list[str]
+    """Why each source before these was passed over."""
+    port: int
+    """The port at which it is to listen, whatever its source."""
+
+    def with_free_port(self, start: Callable[[], Result], *others: "Request") -> Result:
+        """Start again on other ports if another program took one between the look-up and the start."""
+        for _ in range(RETRIES):
+            try:
+                return start()
+            except ServerFailed as error:
+                if not engine.PORT_TAKEN.search(str(error)):
+                    raise
+                for request in (self, *others):
+                    request.port = free_port()
+        return start()
 
 
 def main(folder: str, timeout: str) -> None:

