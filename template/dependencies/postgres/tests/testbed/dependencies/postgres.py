@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -147,6 +148,52 @@ class Postgres(Dependency):
 def plain(url: str) -> str:
     """An SQLAlchemy URL without the driver, as psycopg and psql read it."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def missing_extensions(url: str, root: Path, error: Exception) -> str | None:
+    """Explain failed migrations by extensions that the server lacks, None if it lacks none.
+
+    Only after a failure: a migration may create an extension where it is available, and do without.
+    """
+    named = {name for names in _NO_EXTENSION.findall(str(error)) for name in names if name}
+    missing = sorted((named | _created_extensions(root)) - _available_extensions(url))
+    if not missing:
+        return None
+    return (
+        f"postgres: the migrations fail, and this server does not have: {', '.join(missing)}. Set POSTGRES_IMAGE "
+        "to an image with these extensions and use containers, or TEST_DATABASE_URL to a server with them. "
+        f"The error: {str(error).strip().splitlines()[0]}"
+    )
+
+
+# Newer servers, and PostgreSQL 15 and older.
+_NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|extension/([^"/]+)\.control"')
+_CREATE_EXTENSION = re.compile(
+    r"""CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\\'"]*(?!IF\b)([\w-]+)""", re.IGNORECASE
+)
+_NOT_MIGRATIONS = {"node_modules", "site-packages", "tests"}
+
+
+def _created_extensions(root: Path) -> set[str]:
+    """Names of the extensions that a project's Python and SQL files create."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and name not in _NOT_MIGRATIONS
+        ]
+        for name in files:
+            if name.endswith((".py", ".sql")):
+                text = Path(folder, name).read_text(errors="replace")
+                found.update(_CREATE_EXTENSION.findall(text))
+    return found
+
+
+def _available_extensions(url: str) -> set[str]:
+    import psycopg
+
+    with psycopg.connect(plain(url)) as connection:
+        rows = connection.execute("SELECT name FROM pg_available_extensions").fetchall()
+    return {name for (name,) in rows}
 
 
 def _programs() -> Path | None:

@@ -1,5 +1,6 @@
 """Redis, or Valkey, which speaks the same protocol: its address and its embedded server."""
 
+import contextlib
 import importlib.util
 import shutil
 import socket
@@ -80,3 +81,20 @@ class Redis(Dependency):
             raise NotReady(str(error)) from error
         if not answer.startswith(b"+PONG"):
             raise NotReady(answer.decode(errors="replace").strip())
+
+
+def count_databases(url: str) -> int:
+    """Return how many databases a server has, as far as its user may know."""
+    import redis
+
+    with redis.Redis.from_url(url, single_connection_client=True) as client:
+        with contextlib.suppress(redis.ResponseError):
+            return int(client.config_get("databases")["databases"] or 0)
+        # Many providers let nobody read the configuration. SELECT tells as well.
+        for number in range(DATABASES):
+            try:
+                client.select(number)
+            except redis.ResponseError:
+                # The first one needs no SELECT.
+                return max(number, 1)
+    return DATABASES
