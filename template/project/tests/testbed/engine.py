@@ -145,7 +145,7 @@ def is_loopback(host: str) -> bool:
 
 def published_host() -> str:
     """The host at which this machine reaches the published ports of containers."""
-    host = os.environ.get(HOST_VARIABLE, "127.0.0.1")
+    host = os.environ.get(HOST_VARIABLE) or "127.0.0.1"
     return "127.0.0.1" if is_loopback(host) else host
 
 
