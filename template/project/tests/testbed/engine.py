@@ -154,21 +154,18 @@ def at_published_host(url: str) -> str:
     return url.replace("127.0.0.1", published_host(), 1)
 
 
-def require_reachable(port: int) -> None:
-    """Return if a published port of a healthy container accepts connections.
-
-    Raises:
-        ServerFailed: it does not: the engine publishes ports on another machine.
-    """
+def unreachable(port: int) -> str | None:
+    """Why this machine cannot connect to a published port of a healthy container, None if it can."""
     host = published_host()
     try:
         socket.create_connection((host, port), timeout=REACH_SECONDS).close()
     except OSError as error:
-        raise ServerFailed(
-            f"its container is healthy, but {host}:{port} cannot be reached from here ({error}): the engine "
+        return (
+            f"the container is healthy, but {host}:{port} cannot be reached from here ({error}): the engine "
             f"publishes ports on another machine; set {HOST_VARIABLE} to a name of that machine, such as "
             "host.docker.internal or docker"
-        ) from error
+        )
+    return None
 
 
 def start(

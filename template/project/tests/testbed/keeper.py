@@ -154,7 +154,8 @@ class Keeper:
         servers = {}
         for request in requests:
             dependency = request.dependency
-            engine.require_reachable(ports[dependency.service])
+            if reason := engine.unreachable(ports[dependency.service]):
+                raise ServerFailed(reason)
             servers[dependency.service] = Server(
                 dependency.name,
                 "containers",

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field, replace
 
 from .dependency import Dependency
-from .engine import COMPOSE_FILE, Engine, at_published_host
+from .engine import COMPOSE_FILE, Engine, at_published_host, published_host, unreachable
 from .latch import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
@@ -37,8 +37,6 @@ class Rung:
     """Address of a server that is there already."""
     project: str = ""
     """Compose project of such a server, if it has one."""
-    is_healthy: bool = False
-    """Whether the container of such a server is ready, so that it has to answer at once."""
     passed_over: list[str] = field(default_factory=list)
     """Why each source before this one is not used, where that is no matter of course."""
     fallbacks: list[str] = field(default_factory=list)
@@ -60,8 +58,9 @@ def choose(dependency: Dependency, mode: str, engine: Engine) -> Rung:
             passed_over.append(f"{how}: {reason}")
             continue
         if rung:
-            # An address was named by a person, who does not mean another server.
-            fallbacks = [] if how == "address" else list(wanted[number:])
+            # The next source has to serve at the same address.
+            can_fail = how == "containers" and published_host() == "127.0.0.1"
+            fallbacks = list(wanted[number:]) if can_fail else []
             return replace(rung, passed_over=passed_over, fallbacks=fallbacks)
     if mode == "auto":
         ways = "".join(
@@ -103,12 +102,13 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
     port = found.ports.get(dependency.container_port)
     if port is None:
         raise PassedOver(f"{what} does not publish its port {dependency.container_port}")
+    if found.health == "healthy" and (reason := unreachable(port)):
+        raise PassedOver(f"{what}: {reason}")
     return Rung(
         "running",
         f"{what}, port {port}, {found.image}",
         url=at_published_host(dependency.url(port)),
         project=found.project,
-        is_healthy=found.health == "healthy",
     )
 
 

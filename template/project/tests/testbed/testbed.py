@@ -13,7 +13,7 @@ from typing import Any
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .engine import REACH_SECONDS, Engine
+from .engine import Engine
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, tail
 from .run import Run, Server, is_free, is_unlocked, locked
@@ -74,14 +74,10 @@ class Testbed:
         if mark.exists():
             return
         mark.touch()
-        sources, passed_over = [rung.how, *rung.fallbacks], list(rung.passed_over)
         if rung.how in ("address", "running"):
-            server = self._existing(dependency, rung)
-            if not server.error or not rung.fallbacks:
-                self.run.publish(server)
-                return
-            passed_over.append(f"{sources.pop(0)}: {server.error}")
-        wanted = {"sources": sources, "passed_over": passed_over}
+            self.run.publish(self._existing(dependency, rung))
+            return
+        wanted = {"sources": [rung.how, *rung.fallbacks], "passed_over": rung.passed_over}
         # The keeper reads it as soon as it is there.
         partial = mark.with_suffix(".partial")
         partial.write_text(json.dumps(wanted))
@@ -90,7 +86,7 @@ class Testbed:
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
         url, project = rung.url, rung.project
-        deadline = time.monotonic() + (REACH_SECONDS if rung.is_healthy else self.timeout)
+        deadline = time.monotonic() + self.timeout
         while True:
             try:
                 dependency.check(url)
