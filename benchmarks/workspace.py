@@ -68,7 +68,7 @@ class Workspace:
         """
         require_engine()
         service = self.service
-        code = "from tests.testbed.processes import free_port; print(*(free_port() for _ in range({})))"
+        code = "from tests.testbed.processes import hold_port; print(*(held.getsockname()[1] for held in [hold_port() for _ in range({})]))"
         ports = service.run(str(service.python), "-c", code.format(len(ALL))).output.split()
         names = [f"{name.upper()}_PORT" for name in ALL]
         # Another checkout in a folder of the same name may be up.

@@ -100,15 +100,15 @@ def test_default_package_name_is_always_valid(
             "postgres",
             "TEST_DATABASE_URL",
             "postgresql://me:secret@127.0.0.1/shop",
-            "postgresql://me:***@127.0.0.1/shop",
-            "name a database made for them",
+            "postgresql+psycopg://me:***@127.0.0.1:5432/shop",
+            "name a database with the word `test`",
         ),
         (
             "redis",
             "TEST_REDIS_URL",
             "redis://127.0.0.1:6379/0",
             "redis://127.0.0.1:6379/0",
-            "or a client (`?client_name=test`) made for them",
+            "a client (`/1?client_name=test`) with the word `test`",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""APIs of third parties: a client, a double and tests for each name, and no test that leaves the machine."""
+"""APIs of third parties: a client, a double and tests for each name."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import copier
 import pytest
 import yaml
 
-from .conftest import Checkout, Installed, Render, commit, git
+from .conftest import Installed, Render, commit, git
 from .service import Service
 from .test_bad_input import copy
 
@@ -168,83 +168,6 @@ def test_sandbox_of_which_the_address_is_missing_is_told(installed: Installed) -
         assert f"AUTH_PROVIDER_SANDBOX_{variable}" in done.output
 
 
-# An address that is reserved for documentation: nothing is there.
-REACHES = """
-import socket
-import threading
-
-import httpx2
-import pytest
-
-BEYOND = ("192.0.2.1", 9)
-
-
-def reach() -> None:
-    with socket.create_connection(BEYOND, timeout=0.01):
-        pass
-
-
-def test_http_client():
-    httpx2.get("http://192.0.2.1/", timeout=0.01)
-
-
-def test_name():
-    socket.getaddrinfo("api.example.com", 443)
-
-
-def test_datagram():
-    with socket.socket(type=socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"", BEYOND)
-
-
-def test_swallowed():
-    try:
-        reach()
-    except BaseException:
-        pass
-
-
-def test_thread():
-    thread = threading.Thread(target=reach)
-    thread.start()
-    thread.join()
-
-
-async def test_asynchronous():
-    async with httpx2.AsyncClient() as client:
-        await client.get("http://192.0.2.1/", timeout=0.01)
-"""
-STAYS = """
-import socket
-
-import pytest
-
-from test_reaches import reach
-
-
-def test_loopback():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        socket.create_connection(server.getsockname()).close()
-        socket.create_connection(("localhost", server.getsockname()[1])).close()
-
-
-@pytest.mark.network
-def test_marked():
-    with pytest.raises(OSError):
-        reach()
-"""
-NAMED = """
-import pytest
-
-from test_reaches import reach
-
-
-def test_server_of_the_developer():
-    with pytest.raises(OSError):
-        reach()
-"""
-
-
 def test_proxy_of_the_developer_is_not_asked_for_this_machine(everything: Service) -> None:
     proxy = dict.fromkeys(["HTTP_PROXY", "http_proxy", "ALL_PROXY"], "http://192.0.2.1:3128")
     selection = ["tests/integration/external", "tests/integration/api", "-k", "Contract"]
@@ -252,34 +175,3 @@ def test_proxy_of_the_developer_is_not_asked_for_this_machine(everything: Servic
     done = everything.pytest("-m", "", *EMBEDDED, *selection, env=proxy)
 
     assert done.all_passed, done.output
-
-
-@pytest.fixture
-def guarded(checkout: Checkout) -> Service:
-    service = checkout("user", "redis")
-    for name, text in {"reaches": REACHES, "stays": STAYS, "named": NAMED}.items():
-        text = text.replace("from test_reaches", "from tests.unit.test_reaches")
-        (service.path / "tests" / "unit" / f"test_{name}.py").write_text(text)
-    return service
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_test_that_leaves_the_machine_fails(guarded: Service) -> None:
-    done = guarded.pytest("tests/unit/test_reaches.py", "-W", "ignore")
-
-    assert (done.count("failed"), done.count("passed")) == (6, 0), done.output
-    assert done.output.count("the test reached for 192.0.2.1, beyond this machine") >= 5
-    assert "the test reached for api.example.com, beyond this machine" in done.output
-
-
-def test_test_that_stays_or_is_marked_may_use_sockets(guarded: Service) -> None:
-    done = guarded.pytest("tests/unit/test_stays.py")
-
-    assert done.all_passed, done.output
-    assert done.count("passed") == 2
-
-
-def test_server_that_the_developer_named_may_be_reached(guarded: Service) -> None:
-    for env, outcome in (({"TEST_REDIS_URL": "redis://192.0.2.1/0"}, "passed"), ({}, "failed")):
-        done = guarded.pytest("tests/unit/test_named.py", env=env)
-        assert done.count(outcome) == 1, done.output

@@ -47,6 +47,7 @@ import socket
 import sys
 from contextlib import closing
 
+from ..address import Address, Url
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
 
@@ -75,7 +76,7 @@ class Echo(Dependency):
     port_variable = "ECHO_PORT"
     container_port = 7
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, password: str) -> str:
         return f"127.0.0.1:{port}"
 
     def check(self, url: str) -> None:
@@ -85,8 +86,9 @@ class Echo(Dependency):
         except OSError as error:
             raise NotReady(str(error)) from error
 
-    def names(self, url: str) -> list[str]:
-        return [url]
+    def address(self, url: str) -> Address:
+        host, _, port = url.rpartition(":")
+        return Address(Url(url), ((host, int(port)),), names=(host,))
 
     def embedded_program(self) -> str | None:
         return sys.executable

@@ -190,7 +190,8 @@ def test_running_services_are_used_and_left_up(checkout: Checkout, engine: None)
 
 
 FREE_PORTS = (
-    "from tests.testbed.processes import free_port; print(*(free_port() for _ in range(3)))"
+    "from tests.testbed.processes import hold_port; held = [hold_port() for _ in range(3)]; "
+    "print(*(each.getsockname()[1] for each in held))"
 )
 
 

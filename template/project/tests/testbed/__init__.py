@@ -2,6 +2,7 @@
 
 Read in this order:
 
+address.py       addresses as their drivers understand them, shown without passwords
 dependency.py    what the testbed knows about a dependency; one module each in dependencies/
 ladder.py        which way a dependency is provided: address, running, containers, embedded
 run.py           the folder that all processes of one pytest run share
@@ -9,10 +10,10 @@ keeper.py        the process that starts the servers of a run and ends them
 processes.py     embedded servers: programs started as plain processes
 engine.py        containers: docker-compose.test.yml through the container engine
 cleanup.py       what is removed after a run, and after a run that was killed
-latch.py         nothing is emptied unless this run started it or its name says "test"
+safety/          nothing is emptied unless this run started it or its name says "test"
 faults.py        the fixture and the marker `fault`, which put a proxy before a server
 proxy.py         the proxy: cuts, refuses, delays, throttles or holds back what passes
-network.py       no test reaches beyond this machine unless it is marked `network`
+safety/          no test connects to a server that the testbed did not hand out
 plugin.py        the pytest hooks that tie these together
 recorder.py      what one run of pytest was like, written down for tests/gates.py
 

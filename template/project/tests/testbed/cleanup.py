@@ -17,7 +17,8 @@ def tear_down(run: Run) -> None:
     """
     for record in run.folder.glob("*.leftovers"):
         entry = json.loads(record.read_text())
-        if entry["name"] in known():
+        # Names that begin with something else were not made by this run.
+        if entry["name"] in known() and run.id in entry["prefix"]:
             known()[entry["name"]].discard(entry["url"], entry["prefix"])
     processes.stop(list(run.folder.glob("*.process")))
     for project in run.folder.glob("*.project"):

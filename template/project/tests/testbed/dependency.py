@@ -4,10 +4,13 @@ import functools
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from . import dependencies
+from .address import Address
 from .processes import Launcher
+from .run import Run, Server
 
 
 class Dependency(ABC):
@@ -27,24 +30,64 @@ class Dependency(ABC):
     """Variable that docker-compose.test.yml reads the published port from."""
     container_port: ClassVar[int]
     """Port inside the container."""
+    password_variable: ClassVar[str] = ""
+    """Variable that docker-compose.test.yml reads the password from and sets in the container."""
+    takes_account: ClassVar[bool] = False
+    """Whether environment.toml may name the database and the user of a server that the run starts."""
+    client_variables: ClassVar[str] = ""
+    """Pattern of variables from which clients fill in what an address lacks; the tests remove them."""
     named_by: ClassVar[str] = "a database, user or host"
-    """Where an address can say `test`: what `names` looks at, for the message that refuses one."""
+    """Describes `Address.names` in the message that refuses an address."""
 
     @property
     def service(self) -> str:
         return f"test-{self.name}"
 
     @abstractmethod
-    def url(self, port: int) -> str:
-        """Address of the server that the testbed started on a loopback port."""
+    def url(self, port: int, password: str) -> str:
+        """Return the address of a server on a loopback port; an empty password means none."""
+
+    def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
+        """Address of the part of a server that belongs to one pytest process.
+
+        It is known before the server runs.
+
+        Args:
+            server: the server, which may not run yet.
+            run: the run of the process.
+            worker: name of the process in its run.
+            account: names of the database and the user, where environment.toml has them.
+
+        Raises:
+            NotReady: the server has to be asked, and does not answer.
+            LookupError: other processes have taken all parts.
+        """
+        return server.url
 
     @abstractmethod
     def check(self, url: str) -> None:
         """Return if the server answers a client, raise NotReady if not."""
 
     @abstractmethod
-    def names(self, url: str) -> list[str]:
-        """Names in an address that can tell a test server from a real one."""
+    def address(self, url: str) -> Address:
+        """Return what a client would connect to with `url`, in any form that clients accept.
+
+        Raises:
+            ValueError: that cannot be told; the message is one line and shows no password.
+        """
+
+    def with_database(self, url: str, name: str) -> str:
+        """Return `url` with another database, wherever it names one."""
+        raise NotImplementedError(f"{self.label} has no databases")
+
+    def refusal(self, address: Address) -> str | None:
+        """Return why the tests may not delete what they find at an address, None if they may."""
+        if address.says_test:
+            return None
+        return (
+            "nothing in that name says `test`. The tests delete data: name "
+            f"{self.named_by} with the word `test`, such as shop_test, test-1 or ShopTest"
+        )
 
     def embedded_program(self) -> str | None:
         """Path of a server program in an installed wheel or on PATH, None if there is none."""
@@ -63,7 +106,7 @@ class Dependency(ABC):
 
         A dependency whose client takes longer to import than its server to start asks without it.
         """
-        self.check(self.url(launcher.port))
+        self.check(self.url(launcher.port, launcher.password))
 
     def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
         """What the server at `url` tells its clients to connect to, and the same for `port`.

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,8 @@ class Container:
     """The published port of each port inside."""
     health: str
     """healthy, starting or unhealthy; or the state of a container that does not run, such as paused."""
+    variables: Mapping[str, str] = field(repr=False)
+    """Its environment, passwords included."""
 
 
 class Engine:
@@ -133,6 +135,7 @@ def _container(inspected: dict[str, Any]) -> Container:
         image=inspected["Config"]["Image"],
         ports=ports,
         health=health if state["Status"] == "running" else state["Status"],
+        variables=dict(entry.partition("=")[::2] for entry in inspected["Config"]["Env"] or []),
     )
 
 
@@ -169,7 +172,7 @@ def unreachable(port: int) -> str | None:
 
 
 def start(
-    root: Path, project: str, services: Mapping[str, int], ports: Mapping[str, int]
+    root: Path, project: str, services: Mapping[str, int], variables: Mapping[str, str]
 ) -> dict[str, int]:
     """Start services of the compose file together and wait until all are healthy.
 
@@ -177,7 +180,7 @@ def start(
         root: the folder of the compose file.
         project: name of the compose project, unique to the run.
         services: for each service to start, the port that its server listens on inside.
-        ports: value of each port variable.
+        variables: what the compose file reads: ports and passwords.
 
     Returns:
         The published port of each service.
@@ -187,9 +190,7 @@ def start(
     """
     from testcontainers.compose import DockerCompose
 
-    os.environ.update(
-        {name: str(port) for name, port in ports.items()}, COMPOSE_PROJECT_NAME=project
-    )
+    os.environ.update(variables, COMPOSE_PROJECT_NAME=project)
     if published_host() != "127.0.0.1":
         os.environ.update(TEST_HOST=published_host(), TEST_BIND_ADDRESS="0.0.0.0")
     compose = DockerCompose(root, compose_file_name=COMPOSE_FILE, services=list(services))

@@ -10,7 +10,9 @@ from typing import NoReturn, TypedDict, Unpack
 import pytest
 
 from .dependency import known
+from .environment import changed
 from .proxy import TcpProxy
+from .testbed import Testbed
 
 _faults = pytest.StashKey["Faults"]()
 
@@ -35,8 +37,8 @@ class Faults:
     def __call__(self, name: str, /, **faults: Unpack[Fault]) -> TcpProxy:
         """The proxy before a server, with these faults set.
 
-        Until the end of the test, every environment variable that held the server's URL holds the
-        proxy's: the code under test has to read it after this call.
+        Until the end of the test, every environment variable that is made of the server's address
+        is made of the proxy's: the code under test has to read it after this call.
         """
         if unknown := faults.keys() - Fault.__annotations__.keys():
             _fail(name, f"knows {_join(Fault.__annotations__)}, not {_join(unknown)}")
@@ -72,9 +74,11 @@ class Faults:
         except ValueError as error:
             _fail(name, str(error))
         self._stack.callback(proxy.close)
-        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
-        for variable in [variable for variable, value in os.environ.items() if value == url]:
-            patch.setenv(variable, proxy.url)
+        variables = {variable: proxy.url for variable, value in os.environ.items() if value == url}
+        if dependency:
+            testbed: Testbed = self._request.getfixturevalue("testbed")
+            variables |= testbed.environment.variables(name, proxy.url)
+        self._stack.enter_context(changed(variables))
         return proxy
 
     def _url(self, name: str) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
@@ -22,12 +21,9 @@ from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
 from .ladder import HELP
-from .processes import Launcher, ServerFailed, free_port
+from .processes import Launcher, ServerFailed
 from .run import Run, Server, is_free
 
-RETRIES = 2
-
-Result = TypeVar("Result")
 Start = Callable[[list["Request"]], None]
 
 
@@ -54,10 +50,7 @@ class Keeper:
     def _requests(self) -> list["Request"]:
         requests = []
         for path in self.run.folder.glob("*.want"):
-            wanted = json.loads(path.read_text())
-            requests.append(
-                Request(known()[path.stem], wanted["sources"], wanted["passed_over"], free_port())
-            )
+            requests.append(Request(known()[path.stem], **json.loads(path.read_text())))
             path.unlink()
         return requests
 
@@ -118,12 +111,12 @@ class Keeper:
         if dependency.embedded_program() is None:
             raise ServerFailed(HELP["embedded"])
         begun = time.monotonic()
-        launched = request.with_free_port(lambda: self._launch(request))
+        launched = self._launch(request)
         self.run.publish(
             Server(
                 dependency.name,
                 "embedded",
-                dependency.url(request.port),
+                dependency.url(request.port, self.run.password),
                 started=launched - begun,
                 seconds=time.monotonic() - begun,
                 passed_over=request.passed_over,
@@ -132,7 +125,7 @@ class Keeper:
 
     def _launch(self, request: "Request") -> float:
         dependency = request.dependency
-        launcher = Launcher(dependency.name, self.run.folder, request.port)
+        launcher = Launcher(dependency.name, self.run.folder, request.port, self.run.password)
 
         def check() -> None:
             if self._over.is_set():
@@ -149,7 +142,7 @@ class Keeper:
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
         with self._compose:
-            ports = requests[0].with_free_port(lambda: self._compose_up(requests), *requests[1:])
+            ports = self._compose_up(requests)
         seconds = time.monotonic() - begun
         servers = {}
         for request in requests:
@@ -159,7 +152,9 @@ class Keeper:
             servers[dependency.service] = Server(
                 dependency.name,
                 "containers",
-                engine.at_published_host(dependency.url(ports[dependency.service])),
+                engine.at_published_host(
+                    dependency.url(ports[dependency.service], self.run.password)
+                ),
                 project=self.project,
                 seconds=seconds,
                 passed_over=request.passed_over,
@@ -175,11 +170,12 @@ class Keeper:
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
     def _compose_up(self, requests: list["Request"]) -> dict[str, int]:
-        ports = {request.dependency.port_variable: request.port for request in requests}
-        services = {
-            request.dependency.service: request.dependency.container_port for request in requests
-        }
-        return engine.start(self.root, self.project, services, ports)
+        variables = {each.dependency.port_variable: str(each.port) for each in requests}
+        for each in requests:
+            if each.dependency.password_variable:
+                variables[each.dependency.password_variable] = self.run.password
+        services = {each.dependency.service: each.dependency.container_port for each in requests}
+        return engine.start(self.root, self.project, services, variables)
 
 
 @dataclass(eq=False)
@@ -193,18 +189,6 @@ class Request:
     """Why each source before these was passed over."""
     port: int
     """The port at which it is to listen, whatever its source."""
-
-    def with_free_port(self, start: Callable[[], Result], *others: "Request") -> Result:
-        """Start again on other ports if another program took one between the look-up and the start."""
-        for _ in range(RETRIES):
-            try:
-                return start()
-            except ServerFailed as error:
-                if not engine.PORT_TAKEN.search(str(error)):
-                    raise
-                for request in (self, *others):
-                    request.port = free_port()
-        return start()
 
 
 def main(folder: str, timeout: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from .dependency import Dependency
 from .engine import COMPOSE_FILE, Engine, at_published_host, published_host, unreachable
-from .latch import refusal
+from .safety.check import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
 MODES = ("auto", *RUNGS)
@@ -33,8 +33,10 @@ class Rung:
     how: str
     detail: str
     """What the header shows."""
-    url: str = ""
-    """Address of a server that is there already."""
+    url: str = field(default="", repr=False)
+    """Address of the server, which may not run yet."""
+    port: int = 0
+    """Loopback port that a server of this run will listen on."""
     project: str = ""
     """Compose project of such a server, if it has one."""
     passed_over: list[str] = field(default_factory=list)
@@ -87,7 +89,7 @@ def _address(dependency: Dependency, engine: Engine) -> Rung | None:
         return None
     if reason := refusal(dependency, url):
         raise Unavailable(reason)
-    return Rung("address", dependency.address_variable, url=url)
+    return Rung("address", dependency.address_variable, url=dependency.address(url).url)
 
 
 def _running(dependency: Dependency, engine: Engine) -> Rung | None:
@@ -104,10 +106,12 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
         raise PassedOver(f"{what} does not publish its port {dependency.container_port}")
     if found.health == "healthy" and (reason := unreachable(port)):
         raise PassedOver(f"{what}: {reason}")
+    # Somebody else started it, so only the container knows its password.
+    password = found.variables.get(dependency.password_variable, "")
     return Rung(
         "running",
         f"{what}, port {port}, {found.image}",
-        url=at_published_host(dependency.url(port)),
+        url=at_published_host(dependency.url(port, password)),
         project=found.project,
     )
 

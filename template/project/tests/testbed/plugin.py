@@ -1,7 +1,9 @@
 """The pytest hooks of the testbed: options, header, markers, start, logs and end."""
 
 import os
+import re
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,14 +12,24 @@ import pytest
 from . import engine
 from .cleanup import sweep
 from .dependency import known
+from .environment import FILE, Environment, WiringError
 from .ladder import MODES, Rung, Unavailable
+from .processes import hold_port
 from .run import Run
+from .safety import guard
 from .testbed import Testbed
+
+# Nothing of the service was imported yet: whatever it does then, it is guarded.
+guard.install()
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 LAYERS = ("unit", "integration", "e2e")
+OWN_TEST = re.compile(r"test_\w+_contract\.py")
+"""Files of rendered tests that rely on the rendered fixtures."""
 
+_environment = pytest.StashKey[Environment]()
+_environment_set = pytest.StashKey[bool]()
 _testbed = pytest.StashKey[Testbed]()
 _swept = pytest.StashKey[list[str]]()
 _log_start = pytest.StashKey[tuple[str, dict[str, int]]]()
@@ -41,6 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if _names_only_layers(config):
+        set_environment(config)
     for layer in LAYERS:
         config.addinivalue_line("markers", f"{layer}: tests in tests/{layer}")
     config.addinivalue_line("markers", "slow: tests that take long")
@@ -51,9 +65,64 @@ def pytest_configure(config: pytest.Config) -> None:
             "markers", f"{name}: tests that use {dependency.label}; set by their fixtures"
         )
     config.pluginmanager.import_plugin(f"{__package__}.faults")
-    config.pluginmanager.import_plugin(f"{__package__}.network")
+    config.pluginmanager.import_plugin(f"{__package__}.safety.hooks")
     for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
-        config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
+        with guard.phase(f"import of fixtures/{module.name}"):
+            config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
+
+
+def _names_only_layers(config: pytest.Config) -> bool:
+    """Whether all that the command line names is in tests/integration or tests/e2e.
+
+    The tests of a repository that had some before keep their environment otherwise.
+    """
+    named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+    layers = [TESTS / layer for layer in LAYERS[1:]]
+    return all(any(path.is_relative_to(layer) for layer in layers) for path in named)
+
+
+def set_environment(config: pytest.Config) -> None:
+    """Set the environment of the code under test until the end of the process, once.
+
+    It is called before anything of the user's is imported: settings are often read at import.
+    """
+    if _environment_set in config.stash:
+        return
+    environment = environment_of(config)
+    config.stash[_environment_set] = True
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    if config.getoption("markexpr", "") == "unit":
+        # The ports stay closed: a unit test starts no server, and finds no real one.
+        for name, dependency in known().items():
+            held = stack.enter_context(hold_port())
+            environment.urls[name] = dependency.url(held.getsockname()[1], "none")
+    elif hasattr(config, "workerinput") or not _workers(config):
+        testbed_of(config).find_urls()
+    stack.enter_context(environment.applied())
+
+
+def environment_of(config: pytest.Config) -> Environment:
+    """What environment.toml says, read once."""
+    if _environment not in config.stash:
+        try:
+            environment = Environment.load(ROOT)
+        except WiringError as error:
+            raise pytest.UsageError(str(error)) from error
+        workers = getattr(config, "workerinput", {}).get("workercount", _workers(config))
+        for name, account in environment.accounts.items():
+            if workers > 1 and "database" in account:
+                raise pytest.UsageError(
+                    f"{FILE}: [{name}] names the database {account['database']}, which {workers} processes cannot "
+                    "share: run the tests without -n"
+                )
+        config.stash[_environment] = environment
+    return config.stash[_environment]
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many xdist workers this process has, 0 where it runs the tests itself."""
+    return 0 if config.getoption("dist", "no") == "no" else len(config.getoption("tx", []))
 
 
 def testbed_of(config: pytest.Config) -> Testbed:
@@ -62,7 +131,9 @@ def testbed_of(config: pytest.Config) -> Testbed:
         run = _run_of(config)
         mode = config.getoption("--services", "auto")
         timeout = config.getoption("--services-timeout", 60.0)
-        config.stash[_testbed] = Testbed(run, ROOT, mode, timeout)
+        worker = getattr(config, "workerinput", {"workerid": "main"})["workerid"]
+        environment = environment_of(config)
+        config.stash[_testbed] = Testbed(run, ROOT, mode, timeout, environment, worker)
     return config.stash[_testbed]
 
 
@@ -182,18 +253,39 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def testbed(pytestconfig: pytest.Config) -> Iterator[Testbed]:
-    """The servers of this run: `testbed.server("<name>")` waits until one is ready."""
-    yield testbed_of(pytestconfig)
+    """The servers of this run: `testbed.server("<name>")` waits until one is ready.
+
+    From here on the environment names them, where it did not from the beginning.
+    """
+    testbed = testbed_of(pytestconfig)
+    testbed.find_urls()
+    with testbed.environment.applied():
+        yield testbed
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if OWN_TEST.fullmatch(item.path.name) and (reason := _replaced_fixture(item)):
+        pytest.fail(reason, pytrace=False)
     if names := _needs(item):
         folder = testbed_of(item.config).run.folder
         sizes = {
             name: path.stat().st_size for name in names if (path := folder / f"{name}.log").exists()
         }
         item.stash[_log_start] = (datetime.now(UTC).isoformat(), sizes)
+
+
+def _replaced_fixture(item: pytest.Item) -> str | None:
+    """Why a rendered test cannot run: a fixture of ours is replaced, perhaps on a real server."""
+    fixtures = getattr(item, "_fixtureinfo", None)
+    ours = f"{TESTS.name}.fixtures."
+    for name, definitions in getattr(fixtures, "name2fixturedefs", {}).items():
+        modules = [definition.func.__module__ for definition in definitions]
+        if modules[0].startswith(ours) and not modules[-1].startswith(ours):
+            place = Path(definitions[-1].func.__code__.co_filename)
+            shown = place.relative_to(ROOT) if place.is_relative_to(ROOT) else place
+            return f"{shown} defines {name}, which the rendered tests need: rename one"
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -209,7 +301,9 @@ def pytest_runtest_makereport(
     seed = item.config.getoption("randomly_seed", None)
     if report.failed and seed is not None:
         report.sections.append(("random seed", f"the same again: --randomly-seed={seed}"))
-    if report.failed and _log_start in item.stash:
+    # A server that does not come up has told its log already.
+    told = call.excinfo is not None and call.excinfo.errisinstance(Unavailable)
+    if report.failed and not told and _log_start in item.stash:
         since, sizes = item.stash[_log_start]
         for name in _needs(item):
             if text := _log(testbed_of(item.config), name, since, sizes.get(name, 0)):

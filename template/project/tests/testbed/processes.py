@@ -15,8 +15,6 @@ import psutil
 
 STOP_SECONDS = 10.0
 
-_handed_out: set[int] = set()
-
 
 class ServerFailed(Exception):
     """A server did not come up. The message is for a person and ends with its last log lines."""
@@ -26,15 +24,16 @@ class NotReady(Exception):
     """A server does not answer its clients, or not yet."""
 
 
-def free_port() -> int:
-    """A loopback port that nothing listens on; never the same one twice in a process."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _handed_out:
-            _handed_out.add(port)
-            return port
+def hold_port() -> socket.socket:
+    """Reserve a free loopback port for a server that starts later, until the socket is closed.
+
+    Connections to the port are refused until then, and no program gets it that asks for any free
+    port. A server can listen on it, as it sets SO_REUSEADDR like this socket, which never listens.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def tail(log: Path, lines: int = 20) -> str:
@@ -51,6 +50,7 @@ class Launcher:
     name: str
     folder: Path
     port: int
+    password: str
     process: subprocess.Popen[bytes] | None = None
 
     @property

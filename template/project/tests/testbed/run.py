@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +28,7 @@ class Server:
 
     name: str
     how: str
-    url: str = ""
+    url: str = field(default="", repr=False)
     error: str = ""
     project: str = ""
     """Compose project of its container, if it has one."""
@@ -41,6 +42,19 @@ class Server:
     @property
     def outlives_the_run(self) -> bool:
         return self.how in ("address", "running")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that only this user can read; a reader sees all of it or none."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with open(partial, "w", opener=private) as file:
+        file.write(text)
+    partial.rename(path)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file for `open`: if it is new, only this user can read it."""
+    return os.open(path, flags, 0o600)
 
 
 @contextlib.contextmanager
@@ -104,6 +118,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._alive: IO[str] | None = None
+        self._claims: list[IO[str]] = []
 
     @classmethod
     def create(cls, root: Path) -> "Run":
@@ -137,23 +152,31 @@ class Run:
         """Held by the keeper, if there is one, until all that it started is gone."""
         return self.folder / "keeper.lock"
 
+    @cached_property
+    def password(self) -> str:
+        """The password of the servers that this run starts."""
+        path = self.folder / "password"
+        with locked(path.with_suffix(".lock")):
+            if not path.exists():
+                write(path, secrets.token_hex(16))
+        return path.read_text()
+
     def join(self) -> None:
         """Keep the run alive until `leave`, or until this process ends."""
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         self._alive = self.lock.open("a")
         fcntl.flock(self._alive, fcntl.LOCK_SH)
 
     def leave(self) -> None:
+        while self._claims:
+            self._claims.pop().close()
         if self._alive is not None:
             self._alive.close()
             self._alive = None
 
     def publish(self, server: Server) -> None:
         """Tell every process of the run about a server."""
-        path = self.folder / f"{server.name}.server"
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(asdict(server)))
-        partial.rename(path)
+        write(self.folder / f"{server.name}.server", json.dumps(asdict(server)))
 
     def find(self, name: str) -> Server | None:
         """The server of a dependency, None as long as it is not ready."""
@@ -165,7 +188,7 @@ class Run:
     def remember(self, server: Server, prefix: str) -> None:
         """Have all names with this prefix removed from a server that outlives the run."""
         record = {"name": server.name, "url": server.url, "prefix": prefix}
-        (self.folder / f"{server.name}.leftovers").write_text(json.dumps(record))
+        write(self.folder / f"{server.name}.leftovers", json.dumps(record))
 
     def once(self, name: str) -> contextlib.AbstractContextManager[bool]:
         """A block that one process of the run enters with True, and all others, after it, with False."""
@@ -177,10 +200,10 @@ class Run:
             yield not mark.exists()
             mark.touch()
 
-    def claim(self, server: Server, numbers: Iterable[int]) -> tuple[int, IO[str]]:
+    def claim(self, server: Server, numbers: Iterable[int]) -> int:
         """The first of these numbers that no other process uses with this server.
 
-        It is taken until the returned file is closed or the process ends.
+        It is taken until `leave`, or until this process ends.
 
         Raises:
             LookupError: all numbers are taken.
@@ -195,5 +218,6 @@ class Run:
             except BlockingIOError:
                 file.close()
             else:
-                return number, file
+                self._claims.append(file)
+                return number
         raise LookupError("all are taken")

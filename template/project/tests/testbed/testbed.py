@@ -2,22 +2,31 @@
 
 import fcntl
 import json
+import os
+import re
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .engine import Engine
+from .engine import Engine, at_published_host
+from .environment import FILE, Environment, changed
 from .ladder import Rung, Unavailable, choose
-from .processes import NotReady, tail
-from .run import Run, Server, is_free, is_unlocked, locked
+from .processes import NotReady, hold_port, tail
+from .run import Run, Server, is_free, is_unlocked, locked, write
+from .safety import guard
 
+STARTED = ("containers", "embedded")
+"""Sources whose servers this run starts."""
 END_SECONDS = 60.0
 """How long pytest waits at its end for the keeper to remove everything."""
 
@@ -27,11 +36,23 @@ class Testbed:
 
     __test__ = False
 
-    def __init__(self, run: Run, root: Path, mode: str, timeout: float) -> None:
+    def __init__(
+        self,
+        run: Run,
+        root: Path,
+        mode: str,
+        timeout: float,
+        environment: Environment | None = None,
+        worker: str = "main",
+    ) -> None:
         self.run = run
         self.root = root
         self.mode = mode
         self.timeout = timeout
+        self.environment = environment or Environment()
+        self.worker = worker
+        self._held: list[socket.socket] = []
+        self._found: set[str] = set()
 
     @cached_property
     def rungs(self) -> dict[str, Rung | Unavailable]:
@@ -43,14 +64,60 @@ class Testbed:
                 found = {
                     name: self._choose(dependency, engine) for name, dependency in known().items()
                 }
-                path.write_text(json.dumps({name: _dump(rung) for name, rung in found.items()}))
+                write(path, json.dumps({name: _dump(rung) for name, rung in found.items()}))
         return {name: _load(entry) for name, entry in json.loads(path.read_text()).items()}
 
     def _choose(self, dependency: Dependency, engine: Engine) -> Rung | Unavailable:
         try:
-            return choose(dependency, self.mode, engine)
+            rung = choose(dependency, self.mode, engine)
         except Unavailable as reason:
             return reason
+        if rung.how not in STARTED:
+            return rung
+        # The code under test reads the address at its import, long before the server starts.
+        self._held.append(held := hold_port())
+        port = held.getsockname()[1]
+        url = dependency.url(port, self.run.password)
+        if rung.how == "containers":
+            url = at_published_host(url)
+        return replace(rung, url=url, port=port)
+
+    def find_urls(self) -> None:
+        """Find the addresses of all servers that can be had, for the environment."""
+        for name in known():
+            # The fixture that needs the server says why there is none, or which package is missing.
+            with suppress(Unavailable, NotReady, LookupError, ImportError):
+                self.url(name)
+
+    def url(self, name: str) -> str:
+        """Address of this process's own part of a server, which may not run yet.
+
+        Raises:
+            Unavailable: nothing provides the server.
+            NotReady: the server has to be asked, and does not answer.
+            LookupError: other processes have taken all parts.
+        """
+        urls = self.environment.urls
+        if name not in self._found:
+            rung = self.rungs[name]
+            if isinstance(rung, Unavailable):
+                raise rung
+            account = self.environment.accounts.get(name, {})
+            if account and rung.how not in STARTED:
+                raise Unavailable(
+                    f"{name}: {FILE} names a {' and a '.join(account)}, which the tests only make on a "
+                    f"server that they start, and this one comes from `{rung.how}`: "
+                    "use --services=containers or embedded"
+                )
+            _allow(known()[name], rung.url)
+            server = Server(name, rung.how, rung.url)
+            urls[name] = known()[name].own_url(server, self.run, self.worker, account)
+            self._found.add(name)
+        return urls[name]
+
+    def variables(self, name: str, url: str) -> AbstractContextManager[None]:
+        """Have the variables of the code under test name a server at this address."""
+        return changed(self.environment.variables(name, url))
 
     def start(self, names: Iterable[str]) -> None:
         """Ask for the servers of some dependencies, and return before they are ready.
@@ -74,18 +141,20 @@ class Testbed:
         if mark.exists():
             return
         mark.touch()
-        if rung.how in ("address", "running"):
+        if rung.how not in STARTED:
             self.run.publish(self._existing(dependency, rung))
             return
-        wanted = {"sources": [rung.how, *rung.fallbacks], "passed_over": rung.passed_over}
-        # The keeper reads it as soon as it is there.
-        partial = mark.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted))
-        partial.rename(mark.with_suffix(".want"))
+        wanted = {
+            "sources": [rung.how, *rung.fallbacks],
+            "passed_over": rung.passed_over,
+            "port": rung.port,
+        }
+        write(mark.with_suffix(".want"), json.dumps(wanted))
 
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
         url, project = rung.url, rung.project
+        _allow(dependency, url)
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -117,6 +186,7 @@ class Testbed:
             str(self.run.folder),
             str(self.timeout),
         ]
+        path = (str(self.root), os.environ.get("PYTHONPATH"))
         with (
             self.run.keeper_lock.open("a") as lock,
             (self.run.folder / "keeper.log").open("a") as log,
@@ -124,7 +194,14 @@ class Testbed:
             # The lock goes to the keeper with the open file, and is free when the keeper is gone.
             fcntl.flock(lock, fcntl.LOCK_EX)
             subprocess.Popen(
-                command, cwd=self.root, stdin=lock, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.root,
+                # PYTHONSAFEPATH keeps this folder off the path of `python -m`.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+                stdin=lock,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def server(self, name: str) -> Server:
@@ -143,6 +220,7 @@ class Testbed:
             time.sleep(0.005)
         if server.error:
             raise Unavailable(server.error)
+        _allow(known()[name], server.url)
         return server
 
     def close(self) -> None:
@@ -155,6 +233,29 @@ class Testbed:
                 time.sleep(0.005)
             if self.run.folder.exists():
                 tear_down(self.run)
+
+
+@contextmanager
+def user_code(step: str) -> Iterator[None]:
+    """Run a step of the user's code that all tests rely on, such as its migrations.
+
+    Raises:
+        Unavailable: it was refused a connection, whatever it made of that.
+    """
+    try:
+        with guard.phase(step):
+            yield
+    finally:
+        if refused := guard.refusals(guard.current().name):
+            raise Unavailable(refused[0])
+
+
+def _allow(dependency: Dependency, url: str) -> None:
+    """Let the tests connect to each host of a server."""
+    hosts = re.split("[/?#]", url.partition("://")[2] or url)[0].rpartition("@")[2]
+    for host in hosts.split(","):
+        parts = urlsplit(f"//{host}")
+        guard.allow(parts.hostname or "localhost", parts.port or dependency.container_port)
 
 
 def _dump(rung: Rung | Unavailable) -> dict[str, Any]:

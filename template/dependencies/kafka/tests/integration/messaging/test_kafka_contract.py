@@ -11,12 +11,13 @@ from confluent_kafka.aio import AIOConsumer, AIOProducer
 
 from tests.fixtures.kafka import Observer
 from tests.testbed.faults import Faults
+from tests.testbed.testbed import Testbed
 
 
-def service() -> dict[str, str | int | float | bool]:
+def service(url: str) -> dict[str, str | int | float | bool]:
     """Configuration of a client as the code under test makes it, which tries again at once."""
     return {
-        "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        "bootstrap.servers": url,
         "reconnect.backoff.ms": 5,
         "reconnect.backoff.max.ms": 20,
         "linger.ms": 0,
@@ -76,8 +77,12 @@ class TestIntegrationKafkaContract:
         assert message is not None
         assert message.value() == b"async"
 
-    def test_without_a_fault_the_address_is_the_brokers_own(self, kafka_url: str) -> None:
-        assert os.environ["KAFKA_BOOTSTRAP_SERVERS"] == kafka_url
+    def test_without_a_fault_the_environment_names_the_broker(
+        self, kafka_url: str, testbed: Testbed
+    ) -> None:
+        variables = testbed.environment.variables("kafka", kafka_url)
+        assert variables
+        assert variables.items() <= os.environ.items()
 
 
 @pytest.mark.fault("kafka")
@@ -85,7 +90,7 @@ class TestIntegrationKafkaFaults:
     def test_broker_sends_its_clients_to_the_proxy(self, fault: Faults) -> None:
         proxy = fault("kafka")
 
-        brokers = AdminClient(service()).list_topics(timeout=10).brokers
+        brokers = AdminClient(service(proxy.url)).list_topics(timeout=10).brokers
 
         assert [broker.port for broker in brokers.values()] == [proxy.port]
 
@@ -99,7 +104,7 @@ class TestIntegrationKafkaFaults:
             if error is not None:
                 lost.append(error)
 
-        producer = Producer({**service(), "retries": 0, "message.timeout.ms": 5000})
+        producer = Producer({**service(proxy.url), "retries": 0, "message.timeout.ms": 5000})
         producer.produce(kafka_topic, "arrives", on_delivery=delivered)
         assert producer.flush(10) == 0
         assert lost == []
@@ -114,7 +119,7 @@ class TestIntegrationKafkaFaults:
 
     def test_refused_client_works_again_when_the_broker_is_back(self, fault: Faults) -> None:
         proxy = fault("kafka")
-        admin = AdminClient(service())
+        admin = AdminClient(service(proxy.url))
         admin.list_topics(timeout=10)
         proxy.refuse()
         with pytest.raises(KafkaException):
@@ -125,9 +130,9 @@ class TestIntegrationKafkaFaults:
         assert admin.list_topics(timeout=10).brokers
 
     def test_delayed_answer_comes_late(self, fault: Faults) -> None:
-        fault("kafka", delay=0.05)
+        proxy = fault("kafka", delay=0.05)
         begun = time.monotonic()
-        AdminClient(service()).list_topics(timeout=10)
+        AdminClient(service(proxy.url)).list_topics(timeout=10)
 
         assert time.monotonic() - begun >= 0.05
 
@@ -135,7 +140,7 @@ class TestIntegrationKafkaFaults:
         self, fault: Faults, kafka_topic: str, kafka_observer: Observer
     ) -> None:
         proxy = fault("kafka", black_hole=True)
-        producer = Producer(service())
+        producer = Producer(service(proxy.url))
         producer.produce(kafka_topic, "late")
         assert producer.flush(0.05) == 1
 
@@ -145,6 +150,6 @@ class TestIntegrationKafkaFaults:
         assert [message.value() for message in kafka_observer.wait_for(1)] == [b"late"]
 
     @pytest.mark.fault("kafka", black_hole=True)
-    def test_answer_that_never_comes_is_a_timeout(self) -> None:
+    def test_answer_that_never_comes_is_a_timeout(self, fault: Faults) -> None:
         with pytest.raises(KafkaException, match="Broker transport failure|Timed out"):
-            AdminClient(service()).list_topics(timeout=0.05)
+            AdminClient(service(fault("kafka").url)).list_topics(timeout=0.05)

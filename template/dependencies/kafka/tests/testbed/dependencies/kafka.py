@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -10,8 +11,9 @@ import struct
 import subprocess
 from pathlib import Path
 
+from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
-from ..processes import Launcher, NotReady, free_port
+from ..processes import Launcher, NotReady, hold_port
 
 # Those of docker-compose.test.yml: see there why.
 SETTINGS = {
@@ -45,6 +47,11 @@ def is_tansu(program: str) -> bool:
     return Path(program).name == "tansu"
 
 
+SERVER = re.compile(r"(?:(\w+)://)?(?:\[([\da-fA-F:.]+)]|([\w.-]+))(?::(\d+))?")
+"""One bootstrap server: its protocol, its IPv6 address or its host, its port."""
+USUAL_PORT = 9092
+
+
 class Kafka(Dependency):
     name = "kafka"
     label = "Kafka"
@@ -53,7 +60,7 @@ class Kafka(Dependency):
     port_variable = "KAFKA_PORT"
     container_port = 9092
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, password: str) -> str:
         return f"127.0.0.1:{port}"
 
     def check(self, url: str) -> None:
@@ -65,9 +72,24 @@ class Kafka(Dependency):
         except KafkaException as error:
             raise NotReady(f"{url}: {error.args[0].str()}") from error
 
-    def names(self, url: str) -> list[str]:
-        """Topics and groups made here are named after the run and nothing else is emptied."""
-        return ["test topics"]
+    def address(self, url: str) -> Address:
+        hosts = []
+        for server in filter(None, map(str.strip, url.split(","))):
+            found = SERVER.fullmatch(server)
+            if found is None:
+                raise ValueError(f"{UNREADABLE.partition(';')[0]} as host:port,host:port")
+            protocol, ipv6, host, port = found.groups()
+            if protocol and protocol.upper() != "PLAINTEXT":
+                raise ValueError("the clients of the tests speak PLAINTEXT only")
+            hosts.append((ipv6 or host, int(port or USUAL_PORT)))
+        if not hosts:
+            raise ValueError("it names no server")
+        servers = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
+        return Address(Url(",".join(servers)), tuple(hosts))
+
+    def refusal(self, address: Address) -> str | None:
+        """Allow every broker: topics and groups are named after the run, and no others are deleted."""
+        return None
 
     def embedded_program(self) -> str | None:
         """Path of Apache Kafka's start script, or else of Tansu, which does less."""
@@ -100,7 +122,7 @@ class Kafka(Dependency):
         if not is_tansu(program):
             self._launch_apache_kafka(Path(program), launcher)
             return
-        address = f"tcp://{self.url(launcher.port)}"
+        address = f"tcp://{self.url(launcher.port, launcher.password)}"
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
         launcher.spawn(
@@ -111,7 +133,8 @@ class Kafka(Dependency):
         )
 
     def _launch_apache_kafka(self, script: Path, launcher: Launcher) -> None:
-        controller = free_port()
+        with hold_port() as held:
+            controller = held.getsockname()[1]
         settings = SETTINGS | {
             "log.dirs": str(launcher.data / "topics"),
             "listeners": f"PLAINTEXT://127.0.0.1:{launcher.port},CONTROLLER://127.0.0.1:{controller}",

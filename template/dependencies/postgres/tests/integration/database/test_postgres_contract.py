@@ -14,6 +14,8 @@ from sqlalchemy.pool import NullPool
 
 from tests.fixtures.postgres import Databases
 from tests.testbed.faults import Faults
+from tests.testbed.run import Server
+from tests.testbed.testbed import Testbed
 
 ONE = text("SELECT 1")
 CREATE = "CREATE TABLE contract_notes (id serial PRIMARY KEY, note text NOT NULL)"
@@ -24,8 +26,9 @@ class TestIntegrationPostgresContract:
         with postgres_engine.connect() as connection:
             assert connection.scalar(text("SELECT 1")) == 1
 
-    def test_database_is_named_after_a_test(self, postgres_engine: Engine) -> None:
-        assert "test" in (postgres_engine.url.database or "")
+    def test_server_is_for_tests(self, postgres_engine: Engine, postgres_server: Server) -> None:
+        database = postgres_engine.url.database or ""
+        assert "test" in database or not postgres_server.outlives_the_run
 
     def test_session_survives_commit_and_rollback(self, postgres_session: Session) -> None:
         postgres_session.execute(text(CREATE))
@@ -97,15 +100,18 @@ class TestIntegrationPostgresContract:
         assert count == 0
         assert not inspect(postgres_engine).has_table("contract_notes")
 
-    def test_without_a_fault_the_address_is_the_servers_own(self, postgres_url: str) -> None:
-        assert os.environ["DATABASE_URL"] == postgres_url
+    def test_without_a_fault_the_environment_names_the_server(
+        self, postgres_url: str, testbed: Testbed
+    ) -> None:
+        variables = testbed.environment.variables("postgres", postgres_url)
+        assert variables
+        assert variables.items() <= os.environ.items()
 
 
 @pytest.fixture
 def service_engine(fault: Faults) -> Iterator[Engine]:
     """Engine as the code under test makes it, with a proxy before the server."""
-    fault("postgres")
-    engine = create_engine(os.environ["DATABASE_URL"], pool_pre_ping=True)
+    engine = create_engine(fault("postgres").url, pool_pre_ping=True)
     yield engine
     engine.dispose()
 
@@ -150,8 +156,8 @@ class TestIntegrationPostgresFaults:
 
     @pytest.mark.fault("postgres", black_hole=True)
     @pytest.mark.asyncio(loop_scope="session")
-    async def test_answer_that_never_comes_is_a_timeout(self) -> None:
-        engine = create_async_engine(os.environ["DATABASE_URL"])
+    async def test_answer_that_never_comes_is_a_timeout(self, fault: Faults) -> None:
+        engine = create_async_engine(fault("postgres").url)
 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):

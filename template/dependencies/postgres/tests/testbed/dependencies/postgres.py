@@ -8,11 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
+from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady
+from ..run import Run, Server, write
 
 # Nothing here has to survive a crash, so nothing waits for a disk.
 SETTINGS = {
@@ -32,6 +35,11 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
 }
 
+SCHEME = re.compile(r"postgres(ql)?(\+\w+)?")
+USUAL_PORT = 5432
+OTHER_DRIVERS = ("async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func")
+"""Options of other drivers that have nothing to do with where they connect."""
+
 
 class Postgres(Dependency):
     name = "postgres"
@@ -40,10 +48,25 @@ class Postgres(Dependency):
     service_variable = "DATABASE_URL"
     port_variable = "POSTGRES_PORT"
     container_port = 5432
+    password_variable = "POSTGRES_PASSWORD"
+    takes_account = True
+    # The environment variables of libpq, such as PGHOST, PGSERVICE and PGOPTIONS.
+    client_variables = r"PG([A-Z]+|CONNECT_TIMEOUT)"
     named_by = "a database"
 
-    def url(self, port: int) -> str:
-        return f"postgresql+psycopg://test_user:test_password@127.0.0.1:{port}/test_db"
+    def url(self, port: int, password: str) -> str:
+        return f"postgresql+psycopg://test_user:{password}@127.0.0.1:{port}/test_db"
+
+    def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
+        address = self.address(server.url)
+        own = account.get("database", prefix_of(address.database, run) + worker)
+        url = self.with_database(address.url, own)
+        if "user" in account:
+            from sqlalchemy import make_url
+
+            named = make_url(url).set(username=account["user"])
+            return named.render_as_string(hide_password=False)
+        return url
 
     def check(self, url: str) -> None:
         import psycopg
@@ -53,8 +76,12 @@ class Postgres(Dependency):
         except psycopg.OperationalError as error:
             raise NotReady(str(error).strip()) from error
 
-    def names(self, url: str) -> list[str]:
-        return [urlsplit(url).path]
+    def address(self, url: str) -> Address:
+        """Return what SQLAlchemy and libpq would connect to, whichever driver `url` names."""
+        return _read(url)
+
+    def with_database(self, url: str, name: str) -> Url:
+        return _read(url, name).url
 
     def embedded_program(self) -> str | None:
         programs = _programs()
@@ -70,7 +97,7 @@ class Postgres(Dependency):
         assert programs is not None, "embedded_program() is asked first"
         data = launcher.data
         secret = launcher.folder / "postgres.secret"
-        secret.write_text("test_password")
+        write(secret, launcher.password)
         prefix: list[str] = []
         user = None
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -145,9 +172,85 @@ class Postgres(Dependency):
             raise NotReady(str(error).strip()) from error
 
 
+def prefix_of(database: str, run: Run) -> str:
+    """How the names of all databases of a run begin, on a server that an address names."""
+    # Longer than 63 bytes, a name would be cut off, perhaps to that of another database.
+    named = re.sub(r"\W", "_", database, flags=re.ASCII)[:30]
+    return f"{named}_{run.id}_"
+
+
 def plain(url: str) -> str:
-    """An SQLAlchemy URL without the driver, as psycopg and psql read it."""
-    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+    """Return an SQLAlchemy URL without the driver, as psycopg and psql read it."""
+    return _read(url).url.replace("+psycopg", "", 1)
+
+
+def _read(url: str, database: str | None = None) -> Address:
+    from psycopg import ProgrammingError
+    from sqlalchemy import URL
+    from sqlalchemy.exc import ArgumentError
+
+    scheme, _, rest = url.strip().partition("://")
+    if not SCHEME.fullmatch(scheme):
+        raise ValueError("it does not begin with postgresql:// or postgres://")
+    try:
+        options = _options(rest)
+    except (ArgumentError, ProgrammingError, ValueError):
+        # Without its cause, which may quote the address.
+        raise ValueError(UNREADABLE) from None
+    if {"service", "servicefile"} & options.keys():
+        raise ValueError("it names a service, whose file may say anything: write host and database")
+    if "host" in options and "hostaddr" in options:
+        raise ValueError("it names both a host and a hostaddr: name one of them")
+    hosts = unquote(options.pop("host", "") or options.pop("hostaddr", "")).split(",")
+    if not all(hosts):
+        raise ValueError("it names no host")
+    ports = [int(port or USUAL_PORT) for port in options.pop("port", "").split(",")]
+    if len(ports) == 1:
+        ports *= len(hosts)
+    named = options.pop("dbname", "")
+    database = named if database is None else database
+    if not database:
+        raise ValueError("it names no database")
+    user, password = options.pop("user", ""), options.pop("password", "")
+    whole = URL.create("postgresql+psycopg", user or None, password or None, database=database)
+    if len(hosts) == 1 and not hosts[0].startswith("/"):
+        whole = whole.set(host=hosts[0], port=ports[0])
+    else:
+        options |= {"host": ",".join(hosts), "port": ",".join(map(str, ports))}
+    if password and not user:  # SQLAlchemy writes no password without a user
+        options["password"] = password
+    return Address(
+        url=Url(whole.set(query=options).render_as_string(hide_password=False)),
+        hosts=tuple(
+            (host, None if host.startswith("/") else port)
+            for host, port in zip(hosts, ports, strict=True)
+        ),
+        database=database,
+        user=user,
+        password=password,
+        names=(database,),
+    )
+
+
+def _options(rest: str) -> dict[str, str]:
+    """Return libpq's options for what follows `://` in an address."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from sqlalchemy import make_url
+
+    if rest.count("@") > 1:
+        # A piece of the password would be taken for the host or the database.
+        raise ValueError(UNREADABLE)
+    if re.match(r"[^/?]*:\d+,", rest):  # host:port,host:port, which only libpq understands
+        return {key: str(value) for key, value in conninfo_to_dict(f"postgresql://{rest}").items()}
+    url = make_url(f"postgresql+psycopg://{rest}")
+    _, given = url.get_dialect()().create_connect_args(url)
+    for name in OTHER_DRIVERS:
+        given.pop(name, None)
+    if ssl := given.pop("ssl", None):  # asyncpg's name
+        given["sslmode"] = "require" if ssl == "true" else ssl
+    if any(isinstance(value, tuple) for value in given.values()):
+        raise ValueError(UNREADABLE)
+    return {key: str(value) for key, value in conninfo_to_dict(make_conninfo(**given)).items()}
 
 
 def missing_extensions(url: str, root: Path, error: Exception) -> str | None:

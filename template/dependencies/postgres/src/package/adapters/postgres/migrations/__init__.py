@@ -9,7 +9,7 @@ from alembic.config import Config
 def configuration(url: str) -> Config:
     """Alembic's configuration for the database at an SQLAlchemy URL."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["url"] = url
     return config
 

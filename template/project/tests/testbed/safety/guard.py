@@ -1,0 +1,478 @@
+"""Refuse each connection to a server that the testbed did not hand out, before it is made.
+
+`install` is called when the testbed's plugin loads, and nothing ends it. An audit hook sees every
+socket that Python opens in this process; clients.py tells the guard of clients that open theirs in
+C. Other processes are not seen. hooks.py reports what was refused.
+"""
+
+import asyncio
+import contextlib
+import errno
+import functools
+import ipaddress
+import os
+import re
+import signal
+import socket
+import stat
+import sys
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+TESTBED = Path(__file__).parents[1]
+TESTS = TESTBED.parent
+ROOT = TESTS.parent
+PATIENCE = 1.0
+"""Seconds until a client that hangs or tries again after a refusal is interrupted."""
+PLUMBING = {"asyncio", "concurrent", "contextlib", "selectors", "socket", "ssl", "threading", "uvloop"}
+"""Packages that connect for another one, which is their caller."""
+RUNNERS = {"__main__", "_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "runpy", "xdist"}
+"""Packages that call the tests."""
+TOOLS = {"pydevd", "_pydevd_bundle", "_pydev_bundle", "debugpy", "execnet"}
+"""Debuggers and pytest-xdist, which are no part of the tests."""
+ENTRY = re.compile(r"(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])(:(?P<port>\d+))?")
+
+Place = tuple[str, int | None]
+"""A host and its port; the path of a Unix socket has no port. None stands for every port."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The part of a run that a connection belongs to."""
+
+    name: str
+    """Node id of a test or a collector."""
+    step: str = ""
+    """What it does: "setup", "fixture engine", "migrations" …"""
+    unguarded: bool = False
+    """Whether it may connect to anything."""
+    shared: bool = False
+    """Whether what it starts belongs to later tests too."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.step})" if self.step else self.name
+
+
+class _Guard:
+    """The state of this process; an audit hook is called from any thread."""
+
+    phase = Phase("the start of pytest")
+    allowed: set[Place]
+    own: set[Place]
+    """Servers of this process tree that were found since the last test began."""
+    bound: weakref.WeakSet[socket.socket]
+    refused: list[tuple[str, str]]
+    """Name of the phase, and the line that says what was refused."""
+    early: set[Place]
+    """Where connections led that were open before the guard came."""
+    watched = ""
+    """Name of the test or collector that runs."""
+    hanging: threading.Event | None = None
+    """Made when it is refused something, and set when it ends."""
+    interrupts = False
+    """Whether the main thread can be interrupted."""
+    process = 0
+    pipe: tuple[int, int]
+    """What forked children are refused is read from it."""
+
+
+_context: ContextVar[Phase | None] = ContextVar("phase", default=None)
+"""The phase that started the task which runs."""
+
+
+def install() -> None:
+    """Guard this process from now on. Only the first call has an effect."""
+    if _Guard.process:
+        return
+    from .clients import guard_clients
+
+    _Guard.process = os.getpid()
+    _Guard.allowed, _Guard.own, _Guard.refused = set(), set(), []
+    _Guard.bound = weakref.WeakSet()
+    _Guard.pipe = os.pipe()
+    for end in _Guard.pipe:
+        os.set_blocking(end, False)
+    _Guard.early = _connected()
+    # SIGURG is ignored by default: unlike SIGALRM, it is no time limit's. Only the main thread may
+    # set a handler, and Windows has no such signal.
+    with contextlib.suppress(ValueError, AttributeError):
+        if signal.getsignal(signal.SIGURG) == signal.SIG_DFL:
+            signal.signal(signal.SIGURG, _interrupt)
+            _Guard.interrupts = True
+    # An audit hook cannot be taken away again.
+    sys.addaudithook(_audit)
+    _mark_threads()
+    guard_clients()
+
+
+def allow(host: str, port: int | None = None) -> None:
+    """Let the tests connect to a host, on one port or on all of them."""
+    _Guard.allowed.add((normal(host), port))
+
+
+def allow_socket(path: str) -> None:
+    """Let the tests connect to a Unix socket."""
+    _Guard.allowed.add((normal(path), None))
+
+
+def allow_entry(entry: str) -> None:
+    """Allow what an entry of a list says: "host", "host:port", "[::1]:port" or "/path".
+
+    Raises:
+        ValueError: it says none of these.
+    """
+    if entry.startswith("/"):
+        allow_socket(entry)
+    elif _is_address(entry):
+        allow(entry)
+    elif match := ENTRY.fullmatch(entry):
+        allow(match["host"], int(match["port"]) if match["port"] else None)
+    else:
+        raise ValueError(f'"{entry}" is no "host", "host:port" or "/path/of/a/socket"')
+
+
+@contextlib.contextmanager
+def phase(step: str) -> Iterator[None]:
+    """Say in each refusal that it happened during this step."""
+    with _during(replace(current(), step=step)):
+        yield
+
+
+@contextlib.contextmanager
+def watch(name: str, step: str, unguarded: bool = False) -> Iterator[None]:
+    """Blame a test or a collector for the connections of a block, its threads and its tasks."""
+    _Guard.own.clear()
+    _Guard.watched = name
+    try:
+        with _during(Phase(name, step, unguarded)):
+            yield
+    finally:
+        _Guard.watched = ""
+        if _Guard.hanging:
+            _Guard.hanging.set()
+            _Guard.hanging = None
+
+
+def ending() -> None:
+    """Say in each later refusal that the tests were over."""
+    _Guard.phase = Phase("the end of pytest")
+
+
+@contextlib.contextmanager
+def shared(step: str) -> Iterator[None]:
+    """Blame what a block starts on the test that runs when it connects: it serves several."""
+    with _during(replace(current(), step=step, shared=True)):
+        yield
+
+
+@contextlib.contextmanager
+def _during(phase: Phase) -> Iterator[None]:
+    before, _Guard.phase = _Guard.phase, phase
+    token = _context.set(phase)
+    try:
+        yield
+    finally:
+        _Guard.phase = before
+        with contextlib.suppress(ValueError):  # left in another task than entered
+            _context.reset(token)
+
+
+def current() -> Phase:
+    """The phase that the running code belongs to."""
+    started_by = _context.get() or getattr(threading.current_thread(), "testbed_phase", None)
+    return _Guard.phase if started_by is None or started_by.shared else started_by
+
+
+def refusals(name: str | None = None) -> list[str]:
+    """Return and forget what a test or a collector was refused, or everybody."""
+    with contextlib.suppress(BlockingIOError):
+        for line in os.read(_Guard.pipe[0], 65536).decode().splitlines():
+            culprit, _, text = line.partition("\t")
+            _Guard.refused.append((culprit, text))
+    if not _Guard.refused:
+        return []
+    found = [line for culprit, line in _Guard.refused if name in (None, culprit)]
+    _Guard.refused = [entry for entry in _Guard.refused if name not in (None, entry[0])]
+    return list(dict.fromkeys(found))
+
+
+def early_connections() -> list[str]:
+    """Return and forget connections that were made before the guard came, to nothing allowed."""
+    found = [place for place in _Guard.early if not _is_allowed(place)]
+    _Guard.early = set()
+    return [
+        f"a connection to {_show(place)} was open before the testbed was loaded: import the code that "
+        f"makes it later, or list it in {TESTS.name}/environment.toml, [network] allow"
+        for place in found
+    ]
+
+
+def check(host: str, port: int | None, client: str = "") -> None:
+    """Return if the running code may connect there.
+
+    Args:
+        host: a name, an address or the path of a Unix socket.
+        port: None for a Unix socket.
+        client: the library that connects; without it, the one that is found on the stack.
+
+    Raises:
+        pytest.fail.Exception: it may not. It is no `Exception`, so few clients try again.
+        ConnectionRefusedError: nothing listens there, and nothing of the test's started to yet.
+    """
+    place = (normal(host), port)
+    phase = current()
+    if phase.unguarded or _is_allowed(place):
+        return
+    library, line = _callers()
+    if library in TOOLS:
+        return
+    if _is_local(place[0]):
+        listener = _listener(place)
+        if listener == "own":
+            _Guard.own.add(place)
+            return
+        if listener == "none" and not client:
+            # What the kernel would say. A test may wait for a server that it starts, or expect this.
+            message = f"nothing that these tests started listens on {_show(place)}, {_ADVICE}"
+            raise ConnectionRefusedError(errno.ECONNREFUSED, message)
+    _refuse(phase, f"{client or library or 'a socket'} tried to connect to {_show(place)}", line)
+
+
+def check_name(host: str) -> None:
+    """Return if the running code may look a host up; raise as `check` does."""
+    name, phase = normal(host), current()
+    known = {allowed for allowed, _ in _Guard.allowed}
+    if phase.unguarded or _is_address(name) or name in known:
+        return
+    library, line = _callers()
+    if library not in TOOLS and name not in _own_names():
+        _refuse(phase, f"{library or 'a socket'} tried to look up {name}", line)
+
+
+_ADVICE = (
+    f"map its variable in {TESTS.name}/environment.toml, list it there in [network] allow, "
+    "or mark the test @pytest.mark.network"
+)
+
+
+def _refuse(phase: Phase, what: str, line: str) -> None:
+    text = f"{what} from {line} during {phase}: the testbed did not hand out this server; {_ADVICE}"
+    if os.getpid() == _Guard.process:
+        _Guard.refused.append((phase.name, text))
+    else:  # a forked child, whose memory nobody reads
+        with contextlib.suppress(BlockingIOError):
+            os.write(_Guard.pipe[1], f"{phase.name}\t{text}\n".encode())
+    if _Guard.interrupts and _Guard.hanging is None and phase.name == _Guard.watched:
+        _Guard.hanging = threading.Event()
+        with contextlib.suppress(RuntimeError):  # Python is about to end
+            threading.Thread(target=_hurry, args=[_Guard.hanging], daemon=True).start()
+    pytest.fail(text, pytrace=False)
+
+
+def _hurry(ended: threading.Event) -> None:
+    """Interrupt the main thread again and again until the test that it runs has ended."""
+    while not ended.wait(PATIENCE):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _Guard.hanging:
+        pytest.fail("a client did not end after it was refused a connection", pytrace=False)
+
+
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
+    """Called by Python for each event of https://docs.python.org/3/library/audit_events.html."""
+    if not event.startswith("socket."):
+        return
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        connection, address = arguments[:2]
+        if isinstance(address, str | bytes) and address:
+            check(_path(address), None)
+        elif isinstance(address, tuple) and _is_internet(connection):
+            host, port = address[:2]
+            check(host if isinstance(host, str) else host.decode(), port)
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        if host := arguments[0]:
+            check_name(host.decode() if isinstance(host, bytes) else str(host))
+    elif event == "socket.bind":
+        with contextlib.suppress(TypeError):  # one that cannot be referred to weakly
+            _Guard.bound.add(arguments[0])  # type: ignore[arg-type]
+
+
+def _mark_threads() -> None:
+    """Have each thread remember what started it. Before Python 3.12 no audit event tells."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def start_marked(thread: threading.Thread) -> None:
+        target = getattr(thread, "_target", None)
+        # The threads of an executor run the work of many tests.
+        if getattr(target, "__module__", "") != "concurrent.futures.thread":
+            thread.testbed_phase = current()  # type: ignore[attr-defined]
+        start(thread)
+
+    threading.Thread.start = start_marked  # type: ignore[method-assign]
+
+
+def _is_internet(connection: object) -> bool:
+    family = getattr(connection, "family", None)
+    return family in (socket.AF_INET, socket.AF_INET6)
+
+
+@functools.lru_cache(maxsize=1024)
+def normal(host: str) -> str:
+    """One spelling for all that leads to the same place. Everything on this machine's loopback is 127.x."""
+    if host.startswith("/"):
+        return os.path.realpath(host)
+    if host.startswith("@"):
+        return host
+    host = host.strip("[]").partition("%")[0].lower().rstrip(".")
+    if host in ("", "localhost", "ip6-localhost", "localhost.localdomain"):
+        return "127.0.0.1"
+    try:
+        # The second reads "127.1" and "2130706433", as clients do.
+        ip = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
+    except (OSError, ValueError):
+        return host
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    if ip.is_unspecified or (ip.version == 6 and ip.is_loopback):
+        return "127.0.0.1"
+    return str(ip)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_allowed(place: Place) -> bool:
+    host, port = place
+    if place in _Guard.allowed or place in _Guard.own or (host, None) in _Guard.allowed:
+        return True
+    if port is None or not _is_address(host):
+        return False
+    # Sockets are told addresses. Names are looked up each time, as a name may move.
+    for name, its_port in list(_Guard.allowed):
+        if its_port in (None, port) and not _is_address(name) and name[0] not in "/@":
+            with contextlib.suppress(OSError):
+                if any(host == normal(str(x[4][0])) for x in socket.getaddrinfo(name, None)):
+                    return True
+    return False
+
+
+def _is_local(host: str) -> bool:
+    return host.startswith(("127.", "/", "@"))
+
+
+@functools.cache
+def _own_names() -> frozenset[str]:
+    name = socket.gethostname().lower()
+    return frozenset((name, name.partition(".")[0], f"{name}.local"))
+
+
+def _listener(place: Place) -> str:
+    """Whose server listens at a place on this machine: "own" of this process tree, "other" or "none"."""
+    for bound in list(_Guard.bound):
+        with contextlib.suppress(OSError):
+            if bound.fileno() >= 0 and _covers(bound.getsockname(), place):
+                return "own"
+    import psutil
+
+    kind = "unix" if place[1] is None else "inet"
+    # The workers of pytest-xdist share the servers of their controller.
+    root = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else _Guard.process
+    tree = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            if _any_listens(process.net_connections(kind), place):
+                return "own"
+    try:
+        return "other" if _any_listens(psutil.net_connections(kind), place) else "none"
+    except psutil.AccessDenied:  # macOS shows only root who else listens
+        return "other"
+
+
+def _any_listens(connections: Iterable[Any], place: Place) -> bool:
+    return any(
+        each.status in ("LISTEN", "NONE") and _covers(each.laddr, place) for each in connections
+    )
+
+
+def _covers(address: object, place: Place) -> bool:
+    """Whether a socket that is bound to an address is reached at a place."""
+    match address:
+        case (str(host), int(port), *_):
+            everywhere = host in ("0.0.0.0", "::")
+            return port == place[1] and (everywhere or normal(host) == place[0])
+        case str() | bytes() if address:
+            return place[1] is None and normal(_path(address)) == place[0]
+    return False
+
+
+def _path(address: str | bytes) -> str:
+    """The address of a Unix socket; "@" begins one without a file."""
+    path = os.fsdecode(address)
+    return "@" + path[1:] if path[0] in "\0@" else os.path.abspath(path)
+
+
+def _connected() -> set[Place]:
+    """Where the connections lead that this process has; none if a debugger made them."""
+    folder = "/dev/fd"
+    with contextlib.suppress(OSError):
+        descriptors = [int(name) for name in os.listdir(folder)]
+        if not any(_is_socket(descriptor) for descriptor in descriptors):
+            return set()
+    if TOOLS & sys.modules.keys() - {"execnet"}:
+        return set()
+    import psutil
+
+    connections = psutil.Process().net_connections("inet")
+    return {(normal(c.raddr.ip), c.raddr.port) for c in connections if c.raddr}
+
+
+def _is_socket(descriptor: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
+
+
+def _callers() -> tuple[str, str]:
+    """The library that connects, and the innermost line of the user's code."""
+    frame: FrameType | None = sys._getframe(1)
+    library = ""
+    while frame:
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(TESTBED):
+            pass
+        elif path.is_relative_to(ROOT) and "site-packages" not in path.parts:
+            return library, f"{path.relative_to(ROOT)}:{frame.f_lineno}"
+        elif package not in PLUMBING | RUNNERS:
+            library = library or package
+        frame = frame.f_back
+    return library, _task() or f"thread {threading.current_thread().name}"
+
+
+def _task() -> str:
+    """The asyncio task that runs, which has no line of the user's on its stack."""
+    with contextlib.suppress(RuntimeError):
+        if task := asyncio.current_task():
+            return f"task {getattr(task.get_coro(), '__qualname__', task.get_name())}"
+    return ""
+
+
+def _show(place: Place) -> str:
+    host, port = place
+    return host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
