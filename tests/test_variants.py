@@ -73,7 +73,7 @@ def test_compose_file_offers_the_variant_on_loopback_ports(
 
     assert set(services) == {f"test-{name}" for name in variant}
     for each in services.values():
-        assert all(port.startswith("127.0.0.1:${") for port in each["ports"])
+        assert all(port.startswith("${TEST_BIND_ADDRESS:-127.0.0.1}:${") for port in each["ports"])
         assert each["image"].startswith("${") and not each["image"].endswith("latest}")
         assert each["healthcheck"]["interval"] == "500ms"
 

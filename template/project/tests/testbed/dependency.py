@@ -29,8 +29,8 @@ class Dependency(ABC):
     """Environment variable from which the code under test reads its address."""
     port_variable: ClassVar[str]
     """Variable that docker-compose.test.yml reads the published port from."""
-    container_port: ClassVar[int | None] = None
-    """Port inside the container; None where it has to equal the published one."""
+    container_port: ClassVar[int]
+    """Port inside the container."""
     password_variable: ClassVar[str] = ""
     """Variable that docker-compose.test.yml reads the password from and sets in the container."""
     takes_account: ClassVar[bool] = False
@@ -91,8 +91,12 @@ class Dependency(ABC):
         )
 
     def embedded_program(self) -> str | None:
-        """Path of a server program on PATH or in an installed wheel, None if there is none."""
+        """Path of a server program in an installed wheel or on PATH, None if there is none."""
         return None
+
+    def embedded_version(self) -> str:
+        """What the embedded program calls itself, with its version; empty if it does not say."""
+        return ""
 
     def launch(self, launcher: Launcher) -> None:
         """Start the embedded program on `launcher.port` and return without waiting for it."""

@@ -1,18 +1,19 @@
 """The keeper: the process that starts the servers of a run, in the background, and ends them.
 
 It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
-files named `<dependency>.requested` in the run's folder, with the rung in them.
+files named `<dependency>.requested` in the run's folder, with the sources to try in them.
 
 Usage: python -m tests.testbed.keeper FOLDER TIMEOUT
 """
 
+import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -20,10 +21,11 @@ import psutil
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
+from .ladder import HELP
 from .processes import Launcher, ServerFailed, stop
 from .run import Run, Server, is_free, write
 
-Start = Callable[[list[Dependency]], None]
+Start = Callable[[list["Request"]], None]
 Ports = dict[str, int]
 
 
@@ -33,12 +35,13 @@ class Keeper:
         self.root = root
         self.timeout = timeout
         self.project = f"{engine.RUN_PREFIX}{run.id}"
-        self._ports: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
-        self._jobs: dict[Future[None], list[Dependency]] = {}
+        self._jobs: dict[Future[None], tuple[Start, list["Request"]]] = {}
         self._launchers: list[Launcher] = []
         self._seen: set[Path] = set()
         self._over = threading.Event()
+        # Of one project, Compose starts one command at a time.
+        self._compose = threading.Lock()
 
     def serve(self) -> None:
         """Answer requests until the last process of the run is gone, then remove everything."""
@@ -48,57 +51,96 @@ class Keeper:
         try:
             while not is_free(self.run.lock):
                 self._start(self._requests())
-                self._report_failures()
+                self._handle_failures()
                 time.sleep(0.02)
         finally:
             self._abandon_jobs()
             stop(self._launchers)
         tear_down(self.run)
 
-    def _requests(self) -> dict[str, list[Dependency]]:
-        wanted: dict[str, list[Dependency]] = {"containers": [], "embedded": []}
-        for request in set(self.run.folder.glob("*.requested")) - self._seen:
-            self._seen.add(request)
-            how, port = request.read_text().split()
-            wanted[how].append(known()[request.stem])
-            self._ports[request.stem] = int(port)
-        return wanted
+    def _requests(self) -> list["Request"]:
+        requests = []
+        for path in set(self.run.folder.glob("*.requested")) - self._seen:
+            self._seen.add(path)
+            requests.append(Request(known()[path.stem], **json.loads(path.read_text())))
+        return requests
 
-    def _start(self, wanted: dict[str, list[Dependency]]) -> None:
+    def _start(self, requests: list["Request"]) -> None:
         """Start all at once: the containers together, each program in a thread of its own."""
-        for dependency in wanted["embedded"]:
-            self._submit(self._embedded, [dependency])
-        if wanted["containers"]:
-            self._submit(self._containers, wanted["containers"])
+        containers = [request for request in requests if request.sources[0] == "containers"]
+        for request in requests:
+            if request not in containers:
+                self._submit(self._embedded, [request])
+        if containers:
+            self._submit(self._containers, containers)
 
-    def _submit(self, start: Start, dependencies: list[Dependency]) -> None:
-        self._jobs[self._pool.submit(start, dependencies)] = dependencies
+    def _submit(self, start: Start, requests: list["Request"]) -> None:
+        self._jobs[self._pool.submit(start, requests)] = start, requests
 
-    def _report_failures(self) -> None:
-        for job in [job for job in self._jobs if job.done()]:
-            self._report(job.exception(), self._jobs.pop(job))
+    def _handle_failures(self) -> None:
+        # A copy: jobs may add others meanwhile.
+        for job in [job for job in list(self._jobs) if job.done()]:
+            start, requests = self._jobs.pop(job)
+            if error := job.exception():
+                self._go_on(error, start, requests)
+
+    def _go_on(self, error: BaseException, start: Start, requests: list["Request"]) -> None:
+        """Try the next source of a server that did not come up."""
+        if len(requests) > 1:
+            # One that cannot be had does not take the others along.
+            for request in requests:
+                self._submit(start, [request])
+            return
+        for request in requests:
+            known_reason = isinstance(error, ServerFailed)
+            prefix = "" if known_reason else f"{type(error).__name__}: "
+            self._pass_over(request, f"{prefix}{error}")
+
+    def _pass_over(self, request: "Request", reason: str) -> None:
+        """Try the next source of a request, or tell the tests that wait for it why there is no server."""
+        name, source = request.dependency.name, request.sources.pop(0)
+        request.passed_over.append(f"{source}: {reason}")
+        if not request.sources:
+            why = reason
+            if len(request.passed_over) > 1:
+                why = "".join(f"\n  {line}" for line in request.passed_over)
+            message = f"{name}: {request.dependency.label} did not come up: {why}"
+            self.run.publish(Server(name, "", error=message))
+            return
+        if source == "containers":
+            # Its successor has the same address.
+            engine.discard(self.project, request.dependency.service)
+        self._start([request])
 
     def _abandon_jobs(self) -> None:
         """End starts that are still under way, so that none of them adds a server later."""
         self._over.set()
-        if not all(job.done() for job in self._jobs):
+        if not all(job.done() for job in list(self._jobs)):
             for child in psutil.Process().children():
                 child.terminate()
         self._pool.shutdown()
 
-    def _embedded(self, dependencies: list[Dependency]) -> None:
-        (dependency,) = dependencies
+    def _embedded(self, requests: list["Request"]) -> None:
+        [request] = requests
+        dependency = request.dependency
+        if dependency.embedded_program() is None:
+            raise ServerFailed(HELP["embedded"])
         begun = time.monotonic()
-        url, launched = self._launch(dependency)
-        seconds = time.monotonic() - begun
+        launched = self._launch(request)
         self.run.publish(
-            Server(dependency.name, "embedded", url, started=launched - begun, seconds=seconds)
+            Server(
+                dependency.name,
+                "embedded",
+                dependency.url(request.port, self.run.password),
+                started=launched - begun,
+                seconds=time.monotonic() - begun,
+                passed_over=request.passed_over,
+            )
         )
 
-    def _launch(self, dependency: Dependency) -> tuple[str, float]:
-        launcher = Launcher(
-            dependency.name, self.run.folder, self._ports[dependency.name], self.run.password
-        )
+    def _launch(self, request: "Request") -> float:
+        dependency = request.dependency
+        launcher = Launcher(dependency.name, self.run.folder, request.port, self.run.password)
         self._launchers.append(launcher)
 
         def check() -> None:
@@ -109,64 +151,72 @@ class Keeper:
         dependency.launch(launcher)
         launched = time.monotonic()
         launcher.wait(check, self.timeout)
-        return dependency.url(launcher.port, launcher.password), launched
+        return launched
 
-    def _containers(self, dependencies: list[Dependency]) -> None:
+    def _containers(self, requests: list["Request"]) -> None:
         # The engine tells the time of a start by the clock on the wall.
         begun, clock = time.monotonic(), time.time()
         (self.run.folder / f"{self.project}.project").touch()
-        ports = self._attended(self._compose_up, dependencies)
+        with self._compose:
+            ports = self._attended(requests)
         seconds = time.monotonic() - begun
-        servers = {
-            each.service: Server(
-                each.name,
+        servers = {}
+        for request in requests:
+            dependency = request.dependency
+            if reason := engine.unreachable(ports[dependency.service]):
+                raise ServerFailed(reason)
+            servers[dependency.service] = Server(
+                dependency.name,
                 "containers",
-                each.url(ports[each.service], self.run.password),
+                engine.at_published_host(
+                    dependency.url(ports[dependency.service], self.run.password)
+                ),
                 project=self.project,
                 seconds=seconds,
+                passed_over=request.passed_over,
             )
-            for each in dependencies
-        }
         for server in servers.values():
             self.run.publish(server)
         # Only a report wants to know: no test waits for it, and no server is lost if it fails.
-        self._jobs[self._pool.submit(self._add_starts, servers, clock)] = []
+        self._jobs[self._pool.submit(self._add_starts, servers, clock)] = self._containers, []
 
     def _add_starts(self, servers: dict[str, Server], begun: float) -> None:
         started = engine.starts(self.project)
         for service in servers.keys() & started.keys():
             self.run.publish(replace(servers[service], started=started[service] - begun))
 
-    def _attended(
-        self, start: Callable[[list[Dependency]], Ports], dependencies: list[Dependency]
-    ) -> Ports:
+    def _attended(self, requests: list["Request"]) -> Ports:
         """Wait for containers as long as the engine answers: a first pull may take minutes.
 
         Raises:
             ServerFailed: it no longer answers.
         """
-        job = self._pool.submit(start, dependencies)
+        job = self._pool.submit(self._compose_up, requests)
         while not wait([job], timeout=self.timeout).done:
             if trouble := engine.Engine(self.root).trouble:
                 raise ServerFailed(f"the container engine no longer answers: {trouble}")
         return job.result()
 
-    def _compose_up(self, dependencies: list[Dependency]) -> Ports:
-        variables = {each.port_variable: str(self._ports[each.name]) for each in dependencies}
-        for each in dependencies:
-            if each.password_variable:
-                variables[each.password_variable] = self.run.password
-        services = [each.service for each in dependencies]
+    def _compose_up(self, requests: list["Request"]) -> Ports:
+        variables = {each.dependency.port_variable: str(each.port) for each in requests}
+        for each in requests:
+            if each.dependency.password_variable:
+                variables[each.dependency.password_variable] = self.run.password
+        services = {each.dependency.service: each.dependency.container_port for each in requests}
         return engine.start(self.root, self.project, services, variables)
 
-    def _report(self, error: BaseException | None, dependencies: list[Dependency]) -> None:
-        """Tell the tests that wait for a server why it does not come."""
-        if error is None:
-            return
-        reason = error if isinstance(error, ServerFailed) else f"{type(error).__name__}: {error}"
-        for each in dependencies:
-            message = f"{each.name}: {each.label} did not come up: {reason}"
-            self.run.publish(Server(each.name, "", error=message))
+
+@dataclass(eq=False)
+class Request:
+    """A server that tests wait for."""
+
+    dependency: Dependency
+    sources: list[str]
+    """Where it may come from: the next one to try comes first."""
+    passed_over: list[str]
+    """Why each source before these was passed over."""
+    port: int
+    """The port at which it is to listen, whatever its source."""
 
 
 def main(folder: str, timeout: str) -> None:

