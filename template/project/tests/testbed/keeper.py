@@ -36,7 +36,7 @@ class Keeper:
         self.timeout = timeout
         self.project = f"{engine.RUN_PREFIX}{run.id}"
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
-        self._jobs: dict[Future[None], tuple[Start, list["Request"]]] = {}
+        self._jobs: dict[Future[None], tuple[Start, list[Request]]] = {}
         self._launchers: list[Launcher] = []
         self._seen: set[Path] = set()
         self._over = threading.Event()
