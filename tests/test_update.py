@@ -469,15 +469,22 @@ def test_other_package_name_is_refused_with_the_way_that_works(committed: Commit
     assert not (service.path / "src/orders_app").exists()
 
 
-def test_example_goes_only_when_src_is_the_users(committed: Committed) -> None:
+def test_example_goes_only_when_src_is_the_users(
+    committed: Committed, capsys: pytest.CaptureFixture[str]
+) -> None:
     service = committed("postgres")
     append(service, "src/shop/domain.py", "\n\nMINE = 1\n")
     code = git(service.path, "ls-files", "src", "alembic.ini")
 
     assert "add src to own_files in .copier-answers.yml" in refused(service, example=False)
 
+    answer_by_hand(service, own_files=["src"])
+    assert "add alembic.ini to own_files in .copier-answers.yml" in refused(service, example=False)
     answer_by_hand(service, own_files=["src", "alembic.ini"])
-    update(service, example=False)
+    copier.run_update(service.path, data={"example": False}, defaults=True, overwrite=True)
+    message = capsys.readouterr().err
+    assert "  git restore tests/fixtures/shop.py\n" in message
+    assert "src/" not in message
     commit(service.path, "without the example")
     assert git(service.path, "ls-files", "src", "alembic.ini") == code
     assert not (service.path / "tests/fixtures/shop.py").exists()
