@@ -79,8 +79,20 @@ BROKEN_YAML = (
     "\t",
     '["a',
 )
-NO_LISTS = (*BROKEN_YAML, "yes", "1", True, 1, 1.5, {"a": "b"}, [["redis"]], [None], [1], [{}])
-NO_TEXTS = (None, True, [], ["a"], {"a": "b"})
+NO_LISTS: tuple[Any, ...] = (
+    *BROKEN_YAML,
+    "yes",
+    "1",
+    True,
+    1,
+    1.5,
+    {"a": "b"},
+    [["redis"]],
+    [None],
+    [1],
+    [{}],
+)
+NO_TEXTS: tuple[Any, ...] = (None, True, [], ["a"], {"a": "b"})
 BAD_PATHS = (
     "app:class",
     "app..x:y",
