@@ -1,10 +1,16 @@
 """Bad input gives one clear message that says what to do, and leaves nothing half-done."""
 
+import ast
+import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
+import copier
 import pytest
+import yaml
+from copier.errors import UserMessageError
 
 from .conftest import Checkout, Installed, Render
 from .service import Outcome, Service
@@ -59,6 +65,165 @@ def test_wrong_answer_is_one_line_and_renders_nothing(
     assert not (tmp_path / "shop").exists()
 
 
+TEXTS = ("project_name", "package_name", "sqlalchemy_metadata", "alembic_config", "asgi_app")
+LISTS = ("dependencies", "apis", "external_apis", "own_files", "dropped")
+BROKEN_YAML = (
+    "[redis",
+    "redis]",
+    "%x",
+    "{a: b}",
+    "[a: b]",
+    "[*a]",
+    "[!x a]",
+    "[redis, [x]]",
+    "\t",
+    '["a',
+)
+NO_LISTS: tuple[Any, ...] = (
+    *BROKEN_YAML,
+    "yes",
+    "1",
+    True,
+    1,
+    1.5,
+    {"a": "b"},
+    [["redis"]],
+    [None],
+    [1],
+    [{}],
+)
+NO_TEXTS: tuple[Any, ...] = (None, True, [], ["a"], {"a": "b"})
+BAD_PATHS = (
+    "app:class",
+    "app..x:y",
+    "app.x:y.",
+    ".app:x",
+    "app:1x",
+    "class.app:x",
+    "app:None",
+    "app.models",
+    "app:x:y",
+    "app:x\n",
+    "app:x y",
+    "app-x:y",
+    "äpp:x²",
+)
+BAD_ANSWERS: dict[str, tuple[Any, ...]] = {
+    "project_name": (
+        *NO_TEXTS,
+        "",
+        " ",
+        "_",
+        "...",
+        "it's",
+        'a"b',
+        "a\n",
+        "a\\b",
+        "{{ a }}",
+        "x" * 61,
+    ),
+    "package_name": (
+        *NO_TEXTS,
+        "",
+        "foo\n",
+        "class",
+        "json",
+        "redis",
+        "2fast",
+        "Shop",
+        "_x",
+        "x" * 41,
+    ),
+    "dependencies": (*NO_LISTS, None, "", "null", "postgres", "[oracle]", ["oracle"]),
+    "apis": (*NO_LISTS, None, "", "null", "rest", "[soap]", ["soap"]),
+    "external_apis": (*NO_LISTS, "[ß]", "[---]", ["a" * 31], ["a b", "a-b"], ["a\nb"]),
+    "own_files": (*NO_LISTS, None, "", "null", "README.md", "[README.md]", '["a",]'),
+    "dropped": (*NO_LISTS, None, "", "null", "redis", "[redis]"),
+    "example": ("maybe", "", "null", None, [], [True], {"a": 1}, 2, "2"),
+    "sqlalchemy_metadata": (*NO_TEXTS, *BAD_PATHS),
+    "asgi_app": (*NO_TEXTS, *BAD_PATHS, "asgi_app=app:def", "app:def"),
+    "alembic_config": (*NO_TEXTS, "alembic.ini\n", "a b", "a'b", "/", ".."),
+    "ci": ("x", "", "github\n", None, True, 1, [], ["github"], {"github": 1}),
+    "dependecies": ("[redis]",),
+    "1": ("",),
+}
+
+
+@pytest.mark.parametrize("question", BAD_ANSWERS)
+def test_each_bad_answer_is_one_line_that_says_what_to_type(
+    plain_template: Path, tmp_path: Path, question: str
+) -> None:
+    for answer in BAD_ANSWERS[question]:
+        with pytest.raises(UserMessageError) as refused:
+            render_for(plain_template, tmp_path / "shop", {question: answer})
+
+        message = str(refused.value)
+        assert message.startswith("'None' has no attribute "), (answer, message)
+        advice = ast.literal_eval(message.removeprefix("'None' has no attribute "))
+        assert any(
+            word in advice
+            for word in ("type ", "write ", "choose ", "is one of", "is yes or", "rename one")
+        ), (
+            answer,
+            advice,
+        )
+        assert "\n" not in message, (answer, message)
+        assert not (tmp_path / "shop").exists(), answer
+
+
+@pytest.fixture(scope="session")
+def plain_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as a folder without git, which Copier need not clone for each of many cases."""
+    target = tmp_path_factory.mktemp("plain") / "template"
+    shutil.copytree(template, target, ignore=shutil.ignore_patterns(".git"))
+    return target
+
+
+def render_for(template: Path, folder: Path, answers: dict[str, Any]) -> None:
+    copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"dependencies": "[]", "apis": "[ ]", "external_apis": "", "example": "no"},
+        {"dependencies": "[ redis,postgres, ]", "apis": "['grpc']", "external_apis": "a, b c"},
+        {"external_apis": '[geo coder, "mail-box", c3]', "own_files": '["README.md"]'},
+        {"external_apis": None, "example": 0, "project_name": 2048, "ci": "none"},
+        {
+            "example": "no",
+            "dependencies": "[postgres]",
+            "sqlalchemy_metadata": "app.match.type:case.Base",
+            "asgi_app": "_a.b_2:app",
+            "alembic_config": "db/alembic-2.ini",
+        },
+    ],
+    ids=["none", "lists", "names", "kinds", "paths"],
+)
+def test_each_form_of_a_good_answer_is_accepted(
+    template: Path, tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    render_for(template, tmp_path / "shop", answers)
+
+    recorded = yaml.safe_load((tmp_path / "shop" / ".copier-answers.yml").read_text())
+    assert recorded["_commit"] == "v1.0.0"
+
+
+@pytest.mark.parametrize("question", [*TEXTS, *LISTS, "example", "ci"])
+def test_bad_answer_in_the_answers_file_is_one_line(
+    template: Path, tmp_path: Path, question: str
+) -> None:
+    answers = tmp_path / "shop" / ".copier-answers.yml"
+    answers.parent.mkdir()
+    answers.write_text(yaml.safe_dump({"own_files": [], question: {"a": "b"}}))
+    before = answers.read_text()
+
+    with pytest.raises(UserMessageError, match=question):
+        render_for(template, answers.parent, {})
+
+    assert answers.read_text() == before
+
+
 def test_answers_of_another_template_are_not_overwritten(template: Path, tmp_path: Path) -> None:
     answers = tmp_path / "shop" / ".copier-answers.yml"
     answers.parent.mkdir()
@@ -76,7 +241,20 @@ def test_answers_of_another_template_are_not_overwritten(template: Path, tmp_pat
     ("folder", "package"),
     [
         ("order-service", "order_service"),
-        ("Ünïcode & Co", "n_code_co"),
+        ("Ünïcode & Co", "unicode_co"),
+        ("Müller-Straße", "muller_strasse"),
+        ("Mu\u0308ller", "muller"),
+        ("it's mine", "its_mine"),
+        ('a "b" {c}', "a_b_c"),
+        ("2024", "service_2024"),
+        ("!!!", "service"),
+        ("___", "service"),
+        ("...", "service"),
+        ("заказы", "service"),
+        ("a\nb", "a_b"),
+        ("True", "true"),
+        ("class" * 40, ("class" * 40)[:32]),
+        ("x" * 31 + "-y", "x" * 31),
         ("2fast", "service_2fast"),
         ("json", "json_service"),
         ("redis", "redis_service"),
@@ -84,11 +262,10 @@ def test_answers_of_another_template_are_not_overwritten(template: Path, tmp_pat
     ],
 )
 def test_default_package_name_is_always_valid(
-    template: Path, tmp_path: Path, folder: str, package: str
+    plain_template: Path, tmp_path: Path, folder: str, package: str
 ) -> None:
-    done = copy(template, tmp_path / folder, "-d", "dependencies=[]")
+    render_for(plain_template, tmp_path / folder, {"dependencies": []})
 
-    assert done.code == 0, done.output
     assert (tmp_path / folder / "src" / package / "__init__.py").exists()
 
 

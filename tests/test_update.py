@@ -9,6 +9,7 @@ from typing import Any
 import copier
 import pytest
 import yaml
+from copier.errors import UserMessageError
 
 from .conftest import Installed, commit, git, make_release, release
 from .service import Service
@@ -43,9 +44,9 @@ Committed = Callable[..., Service]
 def committed(template: Path, tmp_path: Path) -> Committed:
     """Function that renders a service and commits it to a git repository of its own."""
 
-    def committed(*variant: str, source: Path = template) -> Service:
+    def committed(*variant: str, source: Path = template, **answers: Any) -> Service:
         path = tmp_path / "shop"
-        data = {"dependencies": list(variant)}
+        data = {"dependencies": list(variant), **answers}
         copier.run_copy(str(source), path, data=data, defaults=True, quiet=True)
         git(path, "init", "--quiet", "--initial-branch", "main")
         commit(path, "rendered")
@@ -138,17 +139,25 @@ def assert_merged(service: Service, own: list[tuple[str, str]]) -> None:
         assert line in (service.path / name).read_text().splitlines(), (name, line)
 
 
-def assert_rendered_for(service: Service, variant: tuple[str, ...]) -> None:
-    """The service has the files, compose services and answers of the variant, and no others."""
+def assert_rendered_for(
+    service: Service, variant: tuple[str, ...], dropped: tuple[str, ...] = ()
+) -> None:
+    """The service has the files, compose services and answers of the variant, and no others.
+
+    Args:
+        dropped: whose code in src/ is still there.
+    """
     for name, facts in dependencies().items():
         for path in facts["files"] + facts["example_files"]:
+            expected = name in variant or (name in dropped and not path.startswith("tests/"))
             path = path.replace("src/package/", "src/shop/")
-            assert (service.path / path).exists() == (name in variant), path
+            assert (service.path / path).exists() == expected, path
     compose = yaml.safe_load((service.path / "docker-compose.test.yml").read_text())
     ours = {name for name in compose["services"] if name.startswith("test-")}
     assert ours == {f"test-{name}" for name in variant}
     answers = yaml.safe_load((service.path / ".copier-answers.yml").read_text())
     assert answers["dependencies"] == list(variant)
+    assert answers["dropped"] == list(dropped)
 
 
 def assert_own_entries(service: Service) -> None:
@@ -201,7 +210,7 @@ def test_dependency_is_dropped(committed: Committed, installed: Installed, name:
 
     assert_merged(service, own)
     assert_own_entries(service)
-    assert_rendered_for(service, without(name))
+    assert_rendered_for(service, without(name), dropped=(name,))
     if name == ALL[0]:
         assert_green(service, installed(without(name)))
 
@@ -277,6 +286,8 @@ def test_edited_file_of_a_dropped_dependency_is_in_git_as_the_message_says(
 
     message = capsys.readouterr().err
     assert not (service.path / fixtures).exists()
+    assert f"  git restore {fixtures}\n" in message
+    assert f"{without(name)[0]}.py" not in message
     for command in ("git diff --name-only --diff-filter=U", "git diff --name-only --diff-filter=D"):
         assert f"  {command}\n" in message
     assert fixtures in git(service.path, "diff", "--name-only", "--diff-filter=D").splitlines()
@@ -312,3 +323,217 @@ def test_conflict_is_listed_by_the_command_of_the_message(
 
     assert git(service.path, "diff", "--name-only", "--diff-filter=U") == "README.md\n"
     assert "## My way" in (service.path / "README.md").read_text()
+
+
+def append(service: Service, name: str, text: str) -> None:
+    path = service.path / name
+    path.write_text(path.read_text() + text)
+    commit(service.path, "edited")
+
+
+def answer_by_hand(service: Service, **answers: Any) -> None:
+    """Write answers into the answers file, as a refusal tells the user to, and commit."""
+    path = service.path / ".copier-answers.yml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | answers))
+    commit(service.path, "answered")
+
+
+def refused(service: Service, **answers: Any) -> str:
+    """The sentence with which an update is refused; it has changed nothing."""
+    with pytest.raises(UserMessageError) as raised:
+        update(service, **answers)
+    assert git(service.path, "status", "--porcelain") == ""
+    return str(raised.value)
+
+
+def compose_services(service: Service) -> dict[str, Any]:
+    compose = yaml.safe_load((service.path / "docker-compose.test.yml").read_text())
+    services: dict[str, Any] = compose["services"]
+    return services
+
+
+def test_own_services_stay_when_the_last_server_goes_and_when_one_comes(
+    committed: Committed,
+) -> None:
+    service = committed("redis", apis=[], external_apis=[])
+    compose = service.path / "docker-compose.test.yml"
+    replace(compose, "services:\n", f"services:\n{OWN_SERVICE.format(name='first')}\n")
+    append(service, compose.name, OWN_SERVICE.format(name="last"))
+
+    update(service, dependencies=[])
+
+    assert set(compose_services(service)) == {"first", "last"}
+    assert_merged(service, [])
+    commit(service.path, "dropped")
+    update(service, dependencies=["postgres"])
+    assert set(compose_services(service)) == {"first", "last", "test-postgres"}
+    assert_merged(service, [])
+
+
+def test_no_server_is_a_compose_file_without_services(committed: Committed) -> None:
+    service = committed(apis=[], external_apis=[])
+
+    assert compose_services(service) == {}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_key_at_the_end_of_a_service_stays_in_it(committed: Committed, name: str) -> None:
+    """Its neighbours come and go."""
+    service = committed(name, apis=[], external_apis=[])
+    compose = service.path / "docker-compose.test.yml"
+    lines = compose.read_text().splitlines()
+    last = max(number for number, line in enumerate(lines) if line.startswith("      "))
+    lines.insert(last + 1, "    labels: {owner: me}")
+    compose.write_text("\n".join(lines) + "\n")
+    commit(service.path, "edited")
+
+    for chosen in (ALL, (name,)):
+        update(service, dependencies=list(chosen))
+
+        owners = {each: facts.get("labels") for each, facts in compose_services(service).items()}
+        assert {each for each, labels in owners.items() if labels} == {f"test-{name}"}
+        assert_merged(service, [])
+        commit(service.path, "updated")
+
+
+def test_code_of_what_is_dropped_stays_and_is_merged_when_it_comes_back(
+    committed: Committed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = committed("redis", external_apis=["geo coder"])
+    files = ["src/shop/adapters/redis.py", "src/shop/adapters/geo_coder.py"]
+    kept = [*files, "src/shop/entrypoints/rest.py", "src/shop/adapters/http.py"]
+    for path in kept:
+        append(service, path, "\n\nMINE = 1\n")
+    data: dict[str, Any] = {"dependencies": [], "apis": [], "external_apis": []}
+    chosen: dict[str, Any] = {
+        "dependencies": ["redis"],
+        "apis": ["rest"],
+        "external_apis": ["geo coder"],
+    }
+
+    copier.run_update(service.path, data=data, defaults=True, overwrite=True)
+
+    message = capsys.readouterr().err
+    for path in kept:
+        assert "MINE = 1" in (service.path / path).read_text(), path
+        assert f"  git rm {path}\n" in message
+    assert "redis" not in (service.path / "src/shop/bootstrap.py").read_text()
+    commit(service.path, "dropped")
+    update(service)
+    assert git(service.path, "status", "--porcelain") == ""
+    update(service, **chosen)
+    for path in kept:
+        assert "MINE = 1" in (service.path / path).read_text(), path
+    assert_merged(service, [])
+    answers = yaml.safe_load((service.path / ".copier-answers.yml").read_text())
+    assert answers["dropped"] == []
+
+
+def test_removed_code_comes_back_in_the_way_that_the_refusal_says(committed: Committed) -> None:
+    service = committed("redis", external_apis=[])
+    adapter = service.path / "src/shop/adapters/redis.py"
+    update(service, dependencies=[])
+    adapter.unlink()
+    commit(service.path, "removed")
+
+    assert "take redis out of dropped in .copier-answers.yml" in refused(
+        service, dependencies=["redis"]
+    )
+
+    answer_by_hand(service, dropped=[])
+    update(service, dependencies=["redis"])
+    assert adapter.exists()
+
+
+def test_other_package_name_is_refused_with_the_way_that_works(committed: Committed) -> None:
+    service = committed("redis", external_apis=[], package_name="orders_app")
+    append(service, "src/orders_app/domain.py", "\n\nMINE = 1\n")
+
+    sentence = refused(service, package_name="store")
+
+    for step in (
+        "git mv src/orders_app src/store",
+        "replace orders_app in imports and guides",
+        "write package_name: store in .copier-answers.yml",
+    ):
+        assert step in sentence
+    git(service.path, "mv", "src/orders_app", "src/store")
+    for name in git(service.path, "grep", "-l", "orders_app").splitlines():
+        path = service.path / name
+        path.write_text(path.read_text().replace("orders_app", "store"))
+    answer_by_hand(service, package_name="store")
+    update(service, dependencies=["redis", "kafka"])
+    assert_merged(service, [])
+    assert "MINE = 1" in (service.path / "src/store/domain.py").read_text()
+    assert (service.path / "src/store/adapters/kafka.py").exists()
+    assert not (service.path / "src/orders_app").exists()
+
+
+def test_example_goes_only_when_src_is_the_users(
+    committed: Committed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = committed("postgres")
+    append(service, "src/shop/domain.py", "\n\nMINE = 1\n")
+    code = git(service.path, "ls-files", "src", "alembic.ini")
+
+    assert "add src to own_files in .copier-answers.yml" in refused(service, example=False)
+
+    answer_by_hand(service, own_files=["src"])
+    assert "add alembic.ini to own_files in .copier-answers.yml" in refused(service, example=False)
+    answer_by_hand(service, own_files=["src", "alembic.ini"])
+    copier.run_update(service.path, data={"example": False}, defaults=True, overwrite=True)
+    message = capsys.readouterr().err
+    assert "  git restore tests/fixtures/shop.py\n" in message
+    assert "src/" not in message
+    commit(service.path, "without the example")
+    assert git(service.path, "ls-files", "src", "alembic.ini") == code
+    assert not (service.path / "tests/fixtures/shop.py").exists()
+    assert "MINE = 1" in (service.path / "src/shop/domain.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "answers"),
+    [
+        ("src/shop/domain.py", {"example": True}),
+        ("tests/fixtures/redis.py", {"dependencies": ["redis"]}),
+        (".gitlab-ci.yml", {"ci": "gitlab"}),
+    ],
+)
+def test_own_file_where_an_update_adds_one_is_refused(
+    committed: Committed, path: str, answers: dict[str, Any]
+) -> None:
+    service = committed(example=False)
+    (service.path / path).parent.mkdir(parents=True, exist_ok=True)
+    (service.path / path).write_text("MINE = 1\n")
+    commit(service.path, "own")
+
+    sentence = refused(service, **answers)
+
+    assert f"move {path}, or add it to own_files in .copier-answers.yml" in sentence
+    answer_by_hand(service, own_files=[path])
+    update(service, **answers)
+    assert (service.path / path).read_text() == "MINE = 1\n"
+
+
+def test_server_written_into_the_answers_file_by_hand_is_refused(committed: Committed) -> None:
+    service = committed("redis")
+
+    answer_by_hand(service, dependencies=["redis", "kafka"])
+    assert "take kafka out of dependencies in .copier-answers.yml" in refused(service)
+    answer_by_hand(service, dependencies=[])
+    assert "put redis back into dependencies in .copier-answers.yml" in refused(service)
+    answer_by_hand(service, dependencies=["redis"])
+    update(service)
+
+
+def test_relative_path_of_the_template_is_recorded_absolute(
+    committed: Committed, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(template.parent)
+    service = committed("redis", source=Path(template.name))
+    monkeypatch.chdir(tmp_path)
+
+    update(service, dependencies=[])
+
+    answers = yaml.safe_load((service.path / ".copier-answers.yml").read_text())
+    assert answers["_src_path"] == str(template)
