@@ -45,7 +45,7 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its functions.
 
-    Special methods, `...` and `main` are left out: a process of its own runs `main`.
+    Left out are special methods, what is only logged, and `main`, which runs in a process of its own.
     """
     tree = ast.parse(source)
     for path, function in _functions(tree):
@@ -114,6 +114,8 @@ def _may_go(statement: ast.AST) -> bool:
     match statement:
         case ast.Expr(value=ast.Constant()) | ast.Expr(value=ast.Yield()):
             return False
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name("log")))):
+            return False
         case ast.Expr() | ast.Raise() | ast.AugAssign() | ast.Continue():
             return True
         case ast.Assign(
@@ -162,11 +164,12 @@ def _drop_commits(function: Function) -> None:
     class Dropper(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.AST:
             self.generic_visit(node)
-            if isinstance(node.func, ast.Attribute) and node.func.attr in COMMITS:
-                return ast.Constant(None)
-            if ast.unparse(node.func) == "self._sessions.begin":
-                # A session that nobody commits.
-                return ast.Call(node.func.value, [], [])
+            match node.func:
+                case ast.Attribute(attr=name) if name in COMMITS:
+                    return ast.Constant(None)
+                case ast.Attribute(value=ast.Attribute(attr="_sessions") as sessions, attr="begin"):
+                    # A session that nobody commits.
+                    return ast.Call(sessions, [], [])
             return node
 
     Dropper().visit(function)

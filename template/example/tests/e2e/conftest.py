@@ -136,7 +136,7 @@ def started(process: "subprocess.Popen[str]", log: Path) -> dict[str, str]:
     """The shop in this process, as some of it is in memory. Ten mugs are on sale."""
     live_shop.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
     stop = threading.Event()
-    worker = threading.Thread(target=consumer.run, args=(live_shop, stop))
+    worker = threading.Thread(target=consumer.run, args=(live_shop, stop), daemon=True)
     worker.start()
     try:
 {% if offered_apis %}
@@ -152,7 +152,8 @@ def started(process: "subprocess.Popen[str]", log: Path) -> dict[str, str]:
 {% endif %}
     finally:
         stop.set()
-        worker.join()
+        worker.join(SECONDS)
+    assert not worker.is_alive(), "the worker does not stop"
 {% endif %}
 
 

@@ -2,7 +2,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import Producer
@@ -70,7 +71,6 @@ class TestIntegrationKafkaConsumers(BrokerContract):
 
         with worker() as restarted:
             assert answer(restarted) == 2
-            restarted.kill()
 
     def test_dead_letter_says_why_and_has_the_key(
         self, kafka_adapter: KafkaBroker, kafka_observe: Callable[[str], Observer]
@@ -116,11 +116,17 @@ class TestIntegrationKafkaConsumers(BrokerContract):
         assert handled == []
 
 
-def worker() -> "subprocess.Popen[str]":
-    """A consumer in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+@contextmanager
+def worker() -> Iterator["subprocess.Popen[str]"]:
+    """A consumer in a process of its own, which is killed at the end of the block."""
+    command = [sys.executable, "-c", WORKER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def answer(process: "subprocess.Popen[str]") -> int:
