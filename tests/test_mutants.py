@@ -1,5 +1,10 @@
-"""Each rendered adapter, broken on purpose in each of its functions: a rendered test has to notice."""
+"""The example, broken on purpose in one place at a time: the tests that are about it have to notice.
 
+A run takes a sample, the same in each run. All of them: `MUTANTS=all scripts/test tests/test_mutants.py`.
+"""
+
+import os
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,35 +16,54 @@ import pytest
 from .conftest import Render
 from .mutants import Mutant, mutants
 from .service import Service
-from .variants import EVERYTHING, dependencies, third_parties
+from .variants import EVERYTHING, apis, dependencies, third_parties
 from .warm import WarmPytest
 
-ADAPTERS = "src/package/adapters/"
-OPTIONS = ("-x", "-m", "not slow", "--services", "embedded", "-p", "no:cacheprovider")
-ALL_SECONDS = 240
-"""How long all tests may take: a mutant that keeps them waiting is noticed."""
+PACKAGE = "src/package/"
+OPTIONS = ("-x", "-q", "-m", "not slow", "--services", "embedded", "-p", "no:cacheprovider")
+SECONDS = 240
+"""How long the tests of one module may take."""
+SAMPLE = 6
+"""Mutants of each module that a usual run tries."""
 SURVIVORS = Path(__file__).with_name("survivors.txt")
 
 
-def adapters() -> dict[str, list[str]]:
-    """The path of each adapter in the example's package, with the tests that are about it."""
+def modules() -> dict[str, list[list[str]]]:
+    """The path of each module of the example, with the tests that are about it, the quick ones first."""
+    locks = ["tests/integration/database/test_locks.py"]
     found = {
-        f"{ADAPTERS}memory.py": ["tests/unit"],
-        f"{ADAPTERS}mail.py": ["tests/unit"],
-        f"{ADAPTERS}http.py": ["tests/integration/external"],
+        f"{PACKAGE}domain.py": [["tests/unit/models"]],
+        f"{PACKAGE}passwords.py": [["tests/unit/utils/test_passwords.py"]],
+        f"{PACKAGE}services/events.py": [["tests/unit/services/test_event_service.py"]],
+        f"{PACKAGE}services/inventory.py": [["tests/unit/services/test_inventory_service.py"]],
+        f"{PACKAGE}services/orders.py": [["tests/unit/services/test_order_service.py"], locks],
+        f"{PACKAGE}services/users.py": [["tests/unit/services/test_user_service.py"], locks],
+        f"{PACKAGE}entrypoints/consumer.py": [["tests/unit/entrypoints"]],
+        f"{PACKAGE}adapters/memory.py": [["tests/unit/utils/test_memory.py"]],
+        f"{PACKAGE}adapters/mail.py": [["tests/unit/utils/test_mail.py"]],
+        f"{PACKAGE}adapters/http.py": [["tests/integration/external/test_payment_gateway.py"]],
     }
-    for facts in (*dependencies().values(), *third_parties().values()):
+    for facts in (*dependencies().values(), *apis().values(), *third_parties().values()):
         files = facts["example_files"]
         tests = [path for path in files if path.startswith("tests/integration/")]
         for path in files:
-            if path.startswith(ADAPTERS) and path.endswith(".py") and "/migrations/" not in path:
-                found[path] = tests
+            part = path.startswith((f"{PACKAGE}adapters/", f"{PACKAGE}entrypoints/"))
+            if part and path.endswith(".py") and "/migrations/" not in path:
+                found[path] = [tests]
     return found
 
 
 def rendered(path: str) -> str:
     """Where a file of the template lands in a service that has everything."""
     return path.replace("/package/", "/shop/").replace("skeleton", "skeleton_api")
+
+
+def chosen(path: str, source: str) -> list[Mutant]:
+    """The mutants of a module that this run tries."""
+    found = list(mutants(source))
+    if os.environ.get("MUTANTS") == "all" or len(found) <= SAMPLE:
+        return found
+    return random.Random(path).sample(found, SAMPLE)
 
 
 def survivors() -> dict[str, str]:
@@ -57,8 +81,33 @@ class Laboratory:
 
     def notices(self, selection: Sequence[str], seconds: int) -> bool:
         code = self.pytest.run([*OPTIONS, *selection], seconds)
+        # 2: a module that cannot be imported.
         assert code < 3, f"pytest ended with {code}"
         return code != 0
+
+    def alive(self, path: str) -> set[str]:
+        """The mutants of a module that no test notices."""
+        module = self.service.path / rendered(path)
+        source = module.read_text()
+        stages = []
+        for tests in modules()[path]:
+            begun = time.monotonic()
+            selection = [rendered(test) for test in tests]
+            assert not self.notices(selection, SECONDS), self.pytest.output
+            # A mutant that keeps its tests waiting is noticed.
+            stages.append((selection, 5 + 3 * round(time.monotonic() - begun)))
+
+        def survives(mutant: Mutant) -> bool:
+            module.write_text(mutant.source)
+            # Its time, by which Python knows it, may be that of the last one.
+            Path(cache_from_source(str(module))).unlink(missing_ok=True)
+            return not any(self.notices(*stage) for stage in stages)
+
+        try:
+            return {f"{path} {each.name}" for each in chosen(path, source) if survives(each)}
+        finally:
+            module.write_text(source)
+            Path(cache_from_source(str(module))).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -71,30 +120,17 @@ def laboratory(
         yield Laboratory(service, pytest_)
 
 
-@pytest.mark.parametrize("path", adapters())
+@pytest.mark.parametrize("path", modules())
 def test_every_mutant_is_noticed(laboratory: Laboratory, path: str) -> None:
-    module = laboratory.service.path / rendered(path)
-    source = module.read_text()
-    near = [rendered(test) for test in adapters()[path]]
-
-    begun = time.monotonic()
-    assert not laboratory.notices(near, ALL_SECONDS), laboratory.pytest.output
-    near_seconds = 5 + 3 * round(time.monotonic() - begun)
-
-    def survives(mutant: Mutant) -> bool:
-        module.write_text(mutant.source)
-        # Its time, by which Python knows it, may be that of the last one.
-        Path(cache_from_source(str(module))).unlink(missing_ok=True)
-        return not (laboratory.notices(near, near_seconds) or laboratory.notices([], ALL_SECONDS))
-
-    try:
-        alive = {f"{path} {each.name}" for each in mutants(source) if survives(each)}
-    finally:
-        module.write_text(source)
-        Path(cache_from_source(str(module))).unlink(missing_ok=True)
-
-    assert alive == {mutant for mutant in survivors() if mutant.startswith(f"{path} ")}
+    assert sorted(laboratory.alive(path) - set(survivors())) == []
 
 
-def test_every_survivor_has_a_reason() -> None:
+def test_every_survivor_is_a_mutant_and_has_a_reason(laboratory: Laboratory) -> None:
+    known = {
+        f"{path} {mutant.name}"
+        for path in modules()
+        for mutant in mutants((laboratory.service.path / rendered(path)).read_text())
+    }
+
+    assert set(survivors()) <= known
     assert all(survivors().values())

@@ -1,10 +1,9 @@
 """Puts the shop together: the one module that knows every adapter."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 {% for module, names in wiring.imports %}
 {% if names | length > 2 %}
@@ -23,6 +22,10 @@ from .services.events import EventService
 from .services.inventory import InventoryService
 from .services.orders import OrderService
 from .services.users import UserService
+
+# Tests that need no settings import this module too, and pydantic takes its time.
+if TYPE_CHECKING:
+    from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,13 @@ def assemble(
 
 
 @contextmanager
-def bootstrap() -> Iterator[Shop]:
-    """The shop on the servers that the environment names; MAIL_FOLDER is where it puts mail.
-
+def bootstrap(settings: "Settings") -> Iterator[Shop]:
+    """The shop on the servers that the settings name."""
+    mailer = FolderMailer(settings.service.mail_folder)
 {% if wiring.ports | selectattr('provider') | list %}
-    Raises:
-        KeyError: a variable is not set.
-    """
-    mailer = FolderMailer(Path(os.environ.get("MAIL_FOLDER", "mail")))
     with (
 {% for port in wiring.ports if port.provider %}
-        {{ port.provider.adapter }}.connect(os.environ) as {{ port.name }},
+        {{ port.provider.adapter }}.connect(settings.{{ port.provider.name }}) as {{ port.name }},
 {% endfor %}
     ):
         yield assemble(
@@ -76,9 +75,6 @@ def bootstrap() -> Iterator[Shop]:
             mailer,
         )
 {% else %}
-    All else is in memory.
-    """
-    mailer = FolderMailer(Path(os.environ.get("MAIL_FOLDER", "mail")))
     yield assemble(
 {% for port in wiring.ports %}
         {{ port.instance }},

@@ -8,11 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 
-class Role(StrEnum):
-    CUSTOMER = "customer"
-    ADMIN = "admin"
-
-
 class OrderStatus(StrEnum):
     PENDING = "pending"
     PAYING = "paying"
@@ -27,6 +22,10 @@ class ShopError(Exception):
 
 class EmailTaken(ShopError):
     """Another user has registered with this e-mail address."""
+
+
+class SkuTaken(ShopError):
+    """Another item has this number."""
 
 
 class InvalidCredentials(ShopError):
@@ -50,7 +49,11 @@ class PaymentDeclined(ShopError):
 
 
 class Unavailable(Exception):
-    """Something that the shop relies on does not answer, or not as it should: later it may."""
+    """A dependency does not answer, or not as it should. Try again later."""
+
+
+class EventRefused(Exception):
+    """The broker is there, but does not take this event."""
 
 
 @dataclass
@@ -58,9 +61,11 @@ class User:
     email: str
     name: str
     password_hash: str
-    role: Role = Role.CUSTOMER
     is_verified: bool = False
     is_active: bool = True
+    issuer: str | None = None
+    """The identity provider where the user logs in, if any; `subject` is the user's id there."""
+    subject: str | None = None
     id: UUID = field(default_factory=uuid4)
 
 
@@ -105,8 +110,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who somebody is, as a provider of identities vouches for it."""
+    """A person, as an identity provider knows them.
 
+    Only issuer and subject identify: an e-mail address may get another owner.
+    """
+
+    issuer: str
+    subject: str
     email: str
     name: str
 

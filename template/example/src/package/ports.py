@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -11,18 +12,25 @@ from .domain import Event, Identity, Item, Order, User
 
 class UserRepository(Protocol):
     def add(self, user: User) -> None:
-        """Raises EmailTaken if another user has the same e-mail address."""
+        """Raises EmailTaken if another user has the same e-mail address or identity."""
 
     def get(self, user_id: UUID) -> User:
         """Raises NotFound."""
 
+    def get_for_update(self, user_id: UUID) -> User:
+        """The user, locked until the unit of work ends. Raises NotFound."""
+
     def find_by_email(self, email: str) -> User | None: ...
 
-    def save(self, user: User) -> None: ...
+    def find_by_identity(self, issuer: str, subject: str) -> User | None: ...
+
+    def save(self, user: User) -> None:
+        """Raises NotFound, or EmailTaken as `add` does."""
 
 
 class ItemRepository(Protocol):
-    def add(self, item: Item) -> None: ...
+    def add(self, item: Item) -> None:
+        """Raises SkuTaken if another item has the same SKU."""
 
     def get(self, sku: str) -> Item:
         """Raises NotFound."""
@@ -46,9 +54,19 @@ class OrderRepository(Protocol):
         """Raises NotFound."""
 
     def get_for_update(self, order_id: UUID) -> Order:
-        """The order, which nobody else gets so until the unit of work ends. Raises NotFound."""
+        """The order, locked until the unit of work ends. Raises NotFound."""
 
-    def save(self, order: Order) -> None: ...
+    def save(self, order: Order) -> None:
+        """Raises NotFound."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An event that its holder is to publish."""
+
+    event: Event
+    attempt: int
+    """1 for the first."""
 
 
 class Outbox(Protocol):
@@ -56,8 +74,15 @@ class Outbox(Protocol):
 
     def add(self, event: Event) -> None: ...
 
-    def oldest(self) -> Event | None:
-        """The event that is to be published next; nobody else gets it in the meantime."""
+    def claim(self, lease: float, attempts: int) -> Claim | None:
+        """The oldest event that may be published now. Nobody else gets it for `lease` seconds.
+
+        An event waits for all earlier ones of its key. After so many attempts it is parked:
+        it is not claimed any more, and the later ones of its key wait.
+        """
+
+    def release(self, claim: Claim) -> None:
+        """Give an event back; the attempt does not count."""
 
     def remove(self, event: Event) -> None: ...
 
@@ -96,7 +121,12 @@ class Cache(Protocol):
 
 class Broker(Protocol):
     def publish(self, event: Event) -> None:
-        """Return once the broker has the event. Raises Unavailable if it does not take it."""
+        """Return once the broker has the event.
+
+        Raises:
+            Unavailable: the broker does not answer.
+            EventRefused: it answers, and does not take this event.
+        """
 
     def process_next(self, handle: Callable[[Event], None], timeout: float) -> bool:
         """Hand the next event to `handle`; False if none came within `timeout` seconds.
@@ -121,11 +151,18 @@ class Payments(Protocol):
 
 
 class IdentityProvider(Protocol):
-    def identify(self, code: str) -> Identity:
-        """Who logged in at the provider, which gave them the code.
+    def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
+        """The provider's page where a person logs in. It hands out a code for this sign-in only.
 
         Raises:
-            InvalidCredentials: the code is wrong, used or too old.
+            Unavailable: the provider does not answer.
+        """
+
+    def identify(self, code: str, nonce: str, verifier: str) -> Identity:
+        """The person who logged in at the provider and got the code.
+
+        Raises:
+            InvalidCredentials: the code is wrong, used, too old, or of another sign-in.
             Unavailable: the provider does not answer.
         """
 

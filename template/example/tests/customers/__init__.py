@@ -1,5 +1,6 @@
 """Customers of the shop: what people do with it, by each of its APIs. Workflows and end-to-end tests are told in their terms."""
 
+from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
@@ -17,8 +18,8 @@ class Customer(Protocol):
     def log_in(self, email: str, password: str) -> None:
         """Whatever comes after this is done as that user."""
 
-    def sign_in(self, code: str) -> None:
-        """The same, with the code of an identity provider."""
+    def sign_in(self, person: Callable[[str], str]) -> None:
+        """The same, as a person who logs in at the identity provider: its URL in, its code out."""
 
     def name(self) -> str:
         """The name of the user who is logged in."""
@@ -47,8 +48,10 @@ class LibraryCustomer:
     def log_in(self, email: str, password: str) -> None:
         self._access_token = self._shop.users.authenticate(email, password).access_token
 
-    def sign_in(self, code: str) -> None:
-        self._access_token = self._shop.users.sign_in(code).access_token
+    def sign_in(self, person: Callable[[str], str]) -> None:
+        begun = self._shop.users.begin_sign_in()
+        session = self._shop.users.sign_in(begun.state, person(begun.url))
+        self._access_token = session.access_token
 
     def name(self) -> str:
         return self._shop.users.user_of(self._access_token).name

@@ -1,39 +1,34 @@
-{% set own_process = offered_apis or wiring.separable %}
-{% if own_process %}
+{% if wiring.separable %}
 """The shop in a process of its own, as in production, and a customer of it."""
 {% else %}
-"""The shop as it runs in production, and a customer of it."""
+"""The shop as it runs in production, but for its process, and a customer of it."""
 {% endif %}
 
-{% if own_process %}
+{% if wiring.separable %}
 import os
 import subprocess
 import sys
-import threading
-{% else %}
-import threading
 {% endif %}
+import threading
 import time
 from collections.abc import Callable, Iterator
-{% if offered_apis %}
+{% if offered_apis and wiring.separable %}
 from contextlib import AbstractContextManager
+{% elif offered_apis %}
+from contextlib import AbstractContextManager, ExitStack
 {% endif %}
 from dataclasses import dataclass
-{% if not own_process %}
 from decimal import Decimal
-{% endif %}
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
-{% if not offered_apis %}
-from {{ package_name }}.bootstrap import bootstrap
-{% if not own_process %}
-from {{ package_name }}.entrypoints import consumer
+from {{ package_name }}.bootstrap import Shop
+{% if not wiring.separable %}
+from {{ package_name }}.entrypoints import {{ (['consumer'] + offered_apis | map(attribute='name') | list) | sort | join(', ') }}
 {% endif %}
 
-{% endif %}
 {% if offered_apis %}
 from tests.customers import Customer
 {% for api in offered_apis | sort(attribute='name') %}
@@ -42,13 +37,12 @@ from tests.customers.{{ api.name }} import {{ api.customer }}
 {% else %}
 from tests.customers import Customer, LibraryCustomer
 {% endif %}
-{% if own_process %}
+{% if wiring.separable %}
 from tests.testbed.plugin import ROOT
 {% endif %}
 
 SECONDS = 30.0
 """How long anything may take."""
-CATALOGUE = "sku,name,price,quantity\nSKU-MUG,Mug,7.50,10\n"
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
@@ -87,12 +81,12 @@ class Service:
         return found[0]
 
 
-{% if own_process %}
 @pytest.fixture
-def service(shop_environment: Path, tmp_path: Path) -> Iterator[Service]:
+def service(live_shop: Shop, shop_environment: Path{% if wiring.separable %}, tmp_path: Path{% endif %}) -> Iterator[Service]:
+{% if wiring.separable %}
     """The shop in a process of its own, on the servers that the tests use. Ten mugs are on sale."""
-    catalogue, log = tmp_path / "catalogue.csv", tmp_path / "log"
-    catalogue.write_text(CATALOGUE)
+    live_shop.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
+    log = tmp_path / "log"
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "src"),
@@ -100,11 +94,10 @@ def service(shop_environment: Path, tmp_path: Path) -> Iterator[Service]:
         "{{ api.address }}": "127.0.0.1:0",
 {% endfor %}
     }
-    command = [sys.executable, "-m", "{{ package_name }}"]
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [*command, "--catalogue", str(catalogue)],
+            [sys.executable, "-m", "{{ package_name }}"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -140,29 +133,31 @@ def started(process: "subprocess.Popen[str]", log: Path) -> dict[str, str]:
         patience.cancel()
     pytest.fail(f"the shop did not start:\n{log.read_text()}", pytrace=False)
 {% else %}
-@pytest.fixture
-def visitor(shop_environment: Path) -> Iterator[Customer]:
-    """A customer of a shop that has ten mugs on sale. Its worker runs beside it, in a thread."""
+    """The shop in this process, as some of it is in memory. Ten mugs are on sale."""
+    live_shop.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
     stop = threading.Event()
-    with bootstrap() as shop:
-        shop.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
-        # What is in memory can be shared by threads only.
-        worker = threading.Thread(target=consumer.run, args=(shop, stop))
-        worker.start()
-        try:
-            yield LibraryCustomer(shop)
-        finally:
-            stop.set()
-            worker.join()
-
-
-@pytest.fixture
-def service(shop_environment: Path) -> Service:
-    return Service({}, shop_environment)
-{% endif %}
+    worker = threading.Thread(target=consumer.run, args=(live_shop, stop), daemon=True)
+    worker.start()
+    try:
 {% if offered_apis %}
+        with ExitStack() as served:
+            addresses = {
+{% for api in offered_apis %}
+                "{{ api.name }}": served.enter_context({{ api.name }}.serve(live_shop, "127.0.0.1:0")),
+{% endfor %}
+            }
+            yield Service(addresses, shop_environment)
+{% else %}
+        yield Service({}, shop_environment)
+{% endif %}
+    finally:
+        stop.set()
+        worker.join(SECONDS)
+    assert not worker.is_alive(), "the worker does not stop"
+{% endif %}
 
 
+{% if offered_apis %}
 CUSTOMERS: dict[str, Callable[[str], AbstractContextManager[Customer]]] = {
 {% for api in offered_apis %}
     "{{ api.name }}": {{ api.customer }}.connect,
@@ -175,12 +170,9 @@ def visitor(request: pytest.FixtureRequest, service: Service) -> Iterator[Custom
     """A customer of the shop, by each of its APIs in turn."""
     with CUSTOMERS[request.param](service.addresses[request.param]) as customer:
         yield customer
-{% elif own_process %}
-
-
+{% else %}
 @pytest.fixture
-def visitor(service: Service) -> Iterator[Customer]:
-    """A customer of the shop, on the same servers; its worker is the process."""
-    with bootstrap() as shop:
-        yield LibraryCustomer(shop)
+def visitor(service: Service, live_shop: Shop) -> Customer:
+    """A customer of the shop, on the same servers."""
+    return LibraryCustomer(live_shop)
 {% endif %}

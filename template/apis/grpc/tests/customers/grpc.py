@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -46,8 +46,9 @@ class GrpcCustomer:
         request = user_pb2.AuthenticateRequest(email=email, password=password)
         self._session = self._users.Authenticate(request, timeout=SECONDS)
 
-    def sign_in(self, code: str) -> None:
-        request = user_pb2.SignInRequest(code=code)
+    def sign_in(self, person: Callable[[str], str]) -> None:
+        begun = self._users.BeginSignIn(user_pb2.BeginSignInRequest(), timeout=SECONDS)
+        request = user_pb2.SignInRequest(state=begun.state, code=person(begun.url))
         self._session = self._users.SignIn(request, timeout=SECONDS)
 
     def name(self) -> str:

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -35,8 +35,10 @@ class RestCustomer:
     def log_in(self, email: str, password: str) -> None:
         self._keep(self._send("POST", "/sessions", email=email, password=password))
 
-    def sign_in(self, code: str) -> None:
-        self._keep(self._send("POST", "/sessions/provider", code=code))
+    def sign_in(self, person: Callable[[str], str]) -> None:
+        begun = self._send("POST", "/sessions/provider/begin")
+        code = person(begun["url"])
+        self._keep(self._send("POST", "/sessions/provider", state=begun["state"], code=code))
 
     def _keep(self, session: Any) -> None:
         self._client.headers["Authorization"] = f"Bearer {session['access_token']}"

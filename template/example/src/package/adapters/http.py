@@ -9,8 +9,6 @@ import stamina
 
 from ..domain import Unavailable
 
-TIMEOUT = 3.0
-"""Seconds for which one attempt may wait, to connect and then for each part of the answer."""
 ATTEMPTS = 3
 
 Answer = TypeVar("Answer")

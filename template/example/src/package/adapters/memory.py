@@ -8,9 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import UUID, uuid4
 
 from ..domain import (
     EmailTaken,
@@ -23,8 +25,10 @@ from ..domain import (
     OutOfStock,
     PaymentDeclined,
     ShopError,
+    SkuTaken,
     User,
 )
+from ..ports import Claim
 
 
 class MemoryUsers:
@@ -32,19 +36,36 @@ class MemoryUsers:
         self._users: dict[UUID, User] = {}
 
     def add(self, user: User) -> None:
-        if self.find_by_email(user.email):
-            raise EmailTaken(user.email)
-        self.save(user)
+        self._store(user)
 
     def get(self, user_id: UUID) -> User:
         if user_id not in self._users:
             raise NotFound(f"user {user_id}")
         return copy.copy(self._users[user_id])
 
+    def get_for_update(self, user_id: UUID) -> User:
+        # There is one unit of work at a time.
+        return self.get(user_id)
+
     def find_by_email(self, email: str) -> User | None:
-        return next((copy.copy(user) for user in self._users.values() if user.email == email), None)
+        return self._find(lambda user: user.email == email)
+
+    def find_by_identity(self, issuer: str, subject: str) -> User | None:
+        return self._find(lambda user: (user.issuer, user.subject) == (issuer, subject))
 
     def save(self, user: User) -> None:
+        self.get(user.id)
+        self._store(user)
+
+    def _find(self, wanted: Callable[[User], bool]) -> User | None:
+        return next((copy.copy(user) for user in self._users.values() if wanted(user)), None)
+
+    def _store(self, user: User) -> None:
+        for other in self._users.values():
+            same_identity = (other.issuer, other.subject) == (user.issuer, user.subject)
+            same = other.email == user.email or (same_identity and user.subject is not None)
+            if same and other.id != user.id:
+                raise EmailTaken(user.email)
         self._users[user.id] = copy.copy(user)
 
 
@@ -53,6 +74,8 @@ class MemoryItems:
         self._items: dict[str, Item] = {}
 
     def add(self, item: Item) -> None:
+        if item.sku in self._items:
+            raise SkuTaken(item.sku)
         self._items[item.sku] = copy.copy(item)
 
     def get(self, sku: str) -> Item:
@@ -79,7 +102,7 @@ class MemoryOrders:
         self._orders: dict[UUID, Order] = {}
 
     def add(self, order: Order) -> None:
-        self.save(order)
+        self._orders[order.id] = copy.copy(order)
 
     def get(self, order_id: UUID) -> Order:
         if order_id not in self._orders:
@@ -91,21 +114,44 @@ class MemoryOrders:
         return self.get(order_id)
 
     def save(self, order: Order) -> None:
+        self.get(order.id)
         self._orders[order.id] = copy.copy(order)
+
+
+@dataclass
+class Entry:
+    event: Event
+    attempts: int = 0
+    claimed_until: float = 0.0
 
 
 class MemoryOutbox:
     def __init__(self) -> None:
-        self._events: list[Event] = []
+        self._entries: list[Entry] = []
 
     def add(self, event: Event) -> None:
-        self._events.append(event)
+        self._entries.append(Entry(event))
 
-    def oldest(self) -> Event | None:
-        return self._events[0] if self._events else None
+    def claim(self, lease: float, attempts: int) -> Claim | None:
+        now = time.monotonic()
+        keys = set()
+        for entry in self._entries:
+            first = entry.event.key not in keys
+            keys.add(entry.event.key)
+            if first and entry.attempts < attempts and entry.claimed_until <= now:
+                entry.attempts += 1
+                entry.claimed_until = now + lease
+                return Claim(entry.event, entry.attempts)
+        return None
+
+    def release(self, claim: Claim) -> None:
+        for entry in self._entries:
+            if entry.event == claim.event:
+                entry.attempts -= 1
+                entry.claimed_until = 0.0
 
     def remove(self, event: Event) -> None:
-        self._events.remove(event)
+        self._entries = [entry for entry in self._entries if entry.event != event]
 
 
 class MemoryUnitOfWork:
@@ -191,14 +237,24 @@ class MemoryPayments:
 
 
 class MemoryIdentityProvider:
-    """Knows those who are put into `codes`, each for one use."""
+    """Knows those who `log_in` at its URL, each for one use."""
 
     def __init__(self) -> None:
-        self.codes: dict[str, Identity] = {}
+        self._codes: dict[str, tuple[Identity, str, str]] = {}
 
-    def identify(self, code: str) -> Identity:
-        identity = self.codes.pop(code, None)
-        if identity is None:
+    def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
+        return f"memory:?{urlencode({'state': state, 'nonce': nonce, 'verifier': verifier})}"
+
+    def log_in(self, url: str, identity: Identity) -> str:
+        """The code that a person gets who logs in at the URL."""
+        query = dict(parse_qsl(urlsplit(url).query))
+        code = uuid4().hex
+        self._codes[code] = (identity, query["nonce"], query["verifier"])
+        return code
+
+    def identify(self, code: str, nonce: str, verifier: str) -> Identity:
+        identity, *begun = self._codes.pop(code, (None, "", ""))
+        if identity is None or begun != [nonce, verifier]:
             raise InvalidCredentials("code")
         return identity
 

@@ -7,6 +7,7 @@
 import logging
 import signal
 import threading
+from collections.abc import Callable
 
 from ..bootstrap import Shop, bootstrap
 from ..domain import Unavailable
@@ -17,27 +18,38 @@ PAUSE = 0.2
 log = logging.getLogger(__name__)
 
 
-def run(shop: Shop, stop: threading.Event) -> None:
-    """Relay and process events until `stop` is set, whatever else is away meanwhile."""
+def run(shop: Shop, stop: threading.Event, pause: float = PAUSE) -> None:
+    """Publish and process events until `stop` is set. Neither waits for the other."""
+    relay = threading.Thread(target=_repeat, args=(shop.events.relay_next, stop, pause))
+    relay.start()
+    _repeat(lambda: shop.events.process_next(timeout=pause), stop, pause)
+    relay.join()
+
+
+def _repeat(step: Callable[[], bool], stop: threading.Event, pause: float) -> None:
+    """Take steps until `stop` is set, with a pause after each that found nothing to do or failed."""
     while not stop.is_set():
         try:
-            shop.events.relay()
-            if shop.events.process_next(timeout=PAUSE):
+            if step():
                 continue
         except Unavailable as error:
-            log.warning("events have to wait: %s", error)
+            log.warning("will try again: %s", error)
         except Exception:
             # The event comes again; what is wrong with it should not end the worker.
-            log.exception("an event has to wait")
-        stop.wait(PAUSE)
+            log.exception("will try again")
+        stop.wait(pause)
 
 
 def main() -> None:
+    # Tests that need no settings import this module too, and pydantic takes its time.
+    from ..settings import Settings
+
     logging.basicConfig(level=logging.INFO)
+    settings = Settings.load()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with bootstrap() as shop:
+    with bootstrap(settings) as shop:
         run(shop, stop)
 
 

@@ -1,10 +1,15 @@
 import logging
 from uuid import UUID
 
-from ..domain import Event, NotFound
+from ..domain import Event, EventRefused, NotFound, Unavailable
 from ..ports import Broker, Database
 from .orders import OrderService
 from .users import UserService
+
+LEASE_SECONDS = 60.0
+"""How long an event is one relay's: longer than any broker may take to accept it."""
+MAX_ATTEMPTS = 10
+"""After so many, an event is parked: README.md says how to go on."""
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +26,39 @@ class EventService:
         self._orders = orders
 
     def relay(self) -> None:
-        """Publish all that waits in the outbox, the oldest first.
+        """Publish all events that may be published now, the oldest first.
 
         Raises:
-            Unavailable: the broker does not take it; what is not published yet stays.
+            Unavailable: the broker does not answer; what is not published yet stays.
         """
-        while self._relay_oldest():
+        while self.relay_next():
             pass
 
-    def _relay_oldest(self) -> bool:
+    def relay_next(self) -> bool:
+        """Publish the next event; False if there is none.
+
+        Raises:
+            Unavailable: the broker does not answer; the event stays.
+        """
         with self._database.begin() as work:
-            event = work.outbox.oldest()
-            if event is None:
-                return False
-            # First to the broker: after a crash in between the event is published twice, never lost.
-            self._broker.publish(event)
-            work.outbox.remove(event)
+            claim = work.outbox.claim(LEASE_SECONDS, MAX_ATTEMPTS)
+        if claim is None:
+            return False
+        # No transaction waits for the broker. After a crash from here on, the event is published
+        # again when the lease is over: twice perhaps, never lost.
+        try:
+            self._broker.publish(claim.event)
+        except Unavailable:
+            with self._database.begin() as work:
+                work.outbox.release(claim)
+            raise
+        except EventRefused as error:
+            # The lease is the pause before the next attempt.
+            state = "parked" if claim.attempt == MAX_ATTEMPTS else "refused"
+            log.error("event %s %s (attempt %d): %s", claim.event.id, state, claim.attempt, error)
+            return True
+        with self._database.begin() as work:
+            work.outbox.remove(claim.event)
         return True
 
     def process_next(self, timeout: float) -> bool:

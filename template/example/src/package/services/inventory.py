@@ -11,6 +11,7 @@ class InventoryService:
     def create_item(
         self, sku: str, quantity: int, *, name: str = "", price: Decimal = Decimal(0)
     ) -> Item:
+        """Put an item on sale. Raises SkuTaken."""
         item = Item(sku, name or sku, price, quantity)
         with self._database.begin() as work:
             work.items.add(item)
@@ -20,8 +21,3 @@ class InventoryService:
         """Raises NotFound."""
         with self._database.begin() as work:
             return work.items.get(sku)
-
-    def reduce_quantity(self, sku: str, amount: int) -> Item:
-        """Take items from the stock, all or none. Raises OutOfStock or NotFound."""
-        with self._database.begin() as work:
-            return work.items.take(sku, amount)

@@ -11,49 +11,105 @@ from {{ package_name }}.adapters.memory import (
     MemoryPayments,
 )
 from {{ package_name }}.bootstrap import assemble
-from {{ package_name }}.domain import Event, Unavailable
+from {{ package_name }}.domain import Event, EventRefused, Unavailable
 from {{ package_name }}.entrypoints import consumer
 from {{ package_name }}.passwords import Passwords
 
+SECONDS = 5.0
 
-class BrokerThatIsAwayAtFirst(MemoryBroker):
+
+class BrokerThatFails(MemoryBroker):
+    """Fails for the first event, each time that it is published."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        super().__init__()
+        self._error = error
+        self._times = times
+        self._first = ""
+
     def publish(self, event: Event) -> None:
-        if not self.tried:
-            self.tried = True
-            raise Unavailable("simulated")
+        self._first = self._first or event.id
+        if event.id == self._first and self._times:
+            self._times -= 1
+            raise self._error
         super().publish(event)
 
-    tried = False
 
-
-class MailerThatStops(MemoryMailer):
-    def __init__(self, stop: threading.Event) -> None:
+class MailerThatTells(MemoryMailer):
+    def __init__(self, expected: str) -> None:
         super().__init__()
-        self._stop = stop
+        self._expected = expected
+        self.arrived = threading.Event()
 
     def send(self, to: str, subject: str, text: str) -> None:
         super().send(to, subject, text)
-        self._stop.set()
+        if to == self._expected:
+            self.arrived.set()
 
 
 class TestConsumer:
-    def test_worker_goes_on_after_the_broker_was_away(
-        self, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("error", "times", "expected"),
+        [
+            (Unavailable("simulated"), 1, "first@example.com"),
+            (RuntimeError("simulated"), 1, "second@example.com"),
+            (EventRefused("simulated"), 1_000, "second@example.com"),
+        ],
+        ids=["away", "bug", "refused"],
+    )
+    def test_worker_goes_on_after_an_event_could_not_be_published(
+        self, passwords: Passwords, error: Exception, times: int, expected: str
     ) -> None:
-        monkeypatch.setattr(consumer, "PAUSE", 0.001)
-        stop = threading.Event()
-        mailer = MailerThatStops(stop)
+        mailer = MailerThatTells(expected)
         shop = assemble(
             MemoryDatabase(),
             MemoryCache(),
-            BrokerThatIsAwayAtFirst(),
+            BrokerThatFails(error, times),
             MemoryPayments(),
             MemoryIdentityProvider(),
             mailer,
             passwords,
         )
-        shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+        for name in ("first", "second"):
+            shop.users.register(f"{name}@example.com", "SecurePass123!", name)
+        stop = threading.Event()
+        worker = threading.Thread(target=consumer.run, args=(shop, stop, 0.001), daemon=True)
 
-        consumer.run(shop, stop)
+        worker.start()
+        arrived = mailer.arrived.wait(SECONDS)
+        stop.set()
+        worker.join(SECONDS)
 
-        assert [address for address, _ in mailer.sent] == ["ada@example.com"]
+        assert arrived
+        assert not worker.is_alive()
+
+    def test_events_are_processed_while_the_broker_takes_none(self, passwords: Passwords) -> None:
+        mailer = MailerThatTells("ada@example.com")
+        broker = MemoryBroker()
+        shop = assemble(
+            MemoryDatabase(),
+            MemoryCache(),
+            broker,
+            MemoryPayments(),
+            MemoryIdentityProvider(),
+            mailer,
+            passwords,
+        )
+        user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+        stop = threading.Event()
+        broker_answers = threading.Event()
+
+        def hang(event: Event) -> None:
+            broker_answers.wait(SECONDS)
+
+        broker.publish(Event("user_registered", str(user.id), {}))
+        broker.publish = hang  # type: ignore[method-assign]
+        worker = threading.Thread(target=consumer.run, args=(shop, stop, 0.001), daemon=True)
+
+        worker.start()
+        arrived = mailer.arrived.wait(SECONDS)
+        stop.set()
+        broker_answers.set()
+        worker.join(SECONDS)
+
+        assert arrived

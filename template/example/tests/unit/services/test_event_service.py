@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from {{ package_name }}.adapters.memory import (
@@ -9,10 +11,13 @@ from {{ package_name }}.adapters.memory import (
     MemoryPayments,
 )
 from {{ package_name }}.bootstrap import Shop, assemble
-from {{ package_name }}.domain import Event, OrderStatus, Unavailable
+from {{ package_name }}.domain import Event, EventRefused, OrderStatus, Unavailable
 from {{ package_name }}.passwords import Passwords
+from {{ package_name }}.services.events import MAX_ATTEMPTS
 
 from tests.factories import ItemFactory, UserFactory
+
+SECONDS = 5.0
 
 
 @pytest.fixture
@@ -56,13 +61,77 @@ class TestEventService:
         def away(event: Event) -> None:
             raise Unavailable("simulated")
 
-        with monkeypatch.context() as patch, pytest.raises(Unavailable):
-            patch.setattr(broker, "publish", away)
-            shop.events.relay()
+        # That nobody answers is not the event's fault: it is never parked for it.
+        for _ in range(MAX_ATTEMPTS + 1):
+            with monkeypatch.context() as patch, pytest.raises(Unavailable):
+                patch.setattr(broker, "publish", away)
+                shop.events.relay()
 
         assert broker.published == []
         shop.events.relay()
         assert [event.type for event in broker.published] == ["user_registered"]
+
+    def test_refused_event_stays_and_the_next_one_is_published(
+        self,
+        shop: Shop,
+        broker: MemoryBroker,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+
+        def refuse(event: Event) -> None:
+            raise EventRefused("simulated")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broker, "publish", refuse)
+            shop.events.relay()
+        bob = shop.users.register("bob@example.com", "SecurePass123!", "Bob")
+        shop.events.relay()
+
+        assert [event.key for event in broker.published] == [str(bob.id)]
+        assert "refused (attempt 1): simulated" in caplog.text
+        with shop.database.begin() as work:
+            assert work.outbox.claim(0, MAX_ATTEMPTS) is None
+
+    def test_event_that_is_refused_for_the_last_time_is_parked(
+        self,
+        shop: Shop,
+        broker: MemoryBroker,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+        with shop.database.begin() as work:
+            for _ in range(MAX_ATTEMPTS - 1):
+                work.outbox.claim(0, MAX_ATTEMPTS)
+
+        def refuse(event: Event) -> None:
+            raise EventRefused("simulated")
+
+        monkeypatch.setattr(broker, "publish", refuse)
+        shop.events.relay()
+
+        assert f"parked (attempt {MAX_ATTEMPTS}): simulated" in caplog.text
+
+    def test_no_unit_of_work_is_open_while_the_broker_is_waited_for(
+        self, shop: Shop, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+        elsewhere: list[bool] = []
+
+        def publish(event: Event) -> None:
+            other = threading.Thread(target=lambda: shop.users.register("b@c.de", "x" * 12, "Bob"))
+            other.daemon = True
+            other.start()
+            other.join(SECONDS)
+            elsewhere.append(not other.is_alive())
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broker, "publish", publish)
+            shop.events.relay_next()
+
+        assert elsewhere == [True]
 
     def test_registered_user_is_sent_the_token(self, shop: Shop, mailer: MemoryMailer) -> None:
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")

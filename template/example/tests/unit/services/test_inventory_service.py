@@ -1,7 +1,7 @@
 import pytest
 
 from {{ package_name }}.adapters.memory import MemoryDatabase
-from {{ package_name }}.domain import NotFound, OutOfStock
+from {{ package_name }}.domain import NotFound, SkuTaken
 from {{ package_name }}.services.inventory import InventoryService
 
 
@@ -24,11 +24,10 @@ class TestInventoryService:
         with pytest.raises(NotFound):
             inventory.get_item("SKU-001")
 
-    def test_reduce_takes_all_or_none(self, inventory: InventoryService) -> None:
+    def test_item_exists_once(self, inventory: InventoryService) -> None:
         inventory.create_item("SKU-001", 3)
 
-        assert inventory.reduce_quantity("SKU-001", 2).quantity == 1
-        with pytest.raises(OutOfStock):
-            inventory.reduce_quantity("SKU-001", 2)
+        with pytest.raises(SkuTaken):
+            inventory.create_item("SKU-001", 5)
 
-        assert inventory.get_item("SKU-001").quantity == 1
+        assert inventory.get_item("SKU-001").quantity == 3

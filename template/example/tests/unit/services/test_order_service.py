@@ -61,9 +61,9 @@ def waiting(database: MemoryDatabase) -> list[str]:
     """The types of the events in the outbox."""
     with database.begin() as work:
         found = []
-        while event := work.outbox.oldest():
-            found.append(event.type)
-            work.outbox.remove(event)
+        while claim := work.outbox.claim(lease=0, attempts=1):
+            found.append(claim.event.type)
+            work.outbox.remove(claim.event)
         return found
 
 

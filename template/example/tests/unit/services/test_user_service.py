@@ -6,14 +6,21 @@ from {{ package_name }}.adapters.memory import (
     MemoryIdentityProvider,
     MemoryMailer,
 )
-from {{ package_name }}.domain import EmailTaken, Identity, InvalidCredentials
+from {{ package_name }}.domain import EmailTaken, Event, Identity, InvalidCredentials, User
 from {{ package_name }}.passwords import Passwords
 from {{ package_name }}.services.users import (
+    SESSION_SECONDS,
+    SIGN_IN_SECONDS,
     VERIFICATION_SECONDS,
+    Session,
     UserService,
 )
 
+from tests.factories import UserFactory
+from tests.factories.users import PASSWORD as FACTORY_PASSWORD
+
 PASSWORD = "SecurePass123!"
+ADA = Identity("https://idp.example.com", "1", "Ada@example.com", "Ada")
 
 
 class Clock:
@@ -60,6 +67,29 @@ def verified(users: UserService, email: str) -> None:
     users.verify_email(user.id, users.verification_token(user.id) or "")
 
 
+def sign_in(
+    users: UserService, provider: MemoryIdentityProvider, person: Identity = ADA
+) -> Session:
+    begun = users.begin_sign_in()
+    return users.sign_in(begun.state, provider.log_in(begun.url, person))
+
+
+def events(database: MemoryDatabase) -> list[Event]:
+    """The events that wait to be published."""
+    found = []
+    with database.begin() as work:
+        while claim := work.outbox.claim(lease=0, attempts=1):
+            found.append(claim.event)
+            work.outbox.remove(claim.event)
+    return found
+
+
+def deactivate(database: MemoryDatabase, user: User) -> None:
+    user.is_active = False
+    with database.begin() as work:
+        work.users.save(user)
+
+
 class TestUserService:
     def test_register_keeps_no_password(self, users: UserService) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
@@ -67,11 +97,48 @@ class TestUserService:
         assert PASSWORD not in user.password_hash
         assert not user.is_verified
 
-    def test_register_with_taken_email_in_other_case_is_refused(self, users: UserService) -> None:
-        users.register("ada@example.com", PASSWORD, "Ada")
+    def test_register_with_address_of_a_verified_user_in_other_case_is_refused(
+        self, users: UserService, database: MemoryDatabase
+    ) -> None:
+        verified(users, "Ada@example.com")
 
         with pytest.raises(EmailTaken):
-            users.register("Ada@Example.com", PASSWORD, "Another Ada")
+            users.register("ada@Example.com", "AnotherPass456!", "Another Ada")
+
+        assert users.authenticate("ada@example.com", PASSWORD)
+        told = [(event.type, event.data["email"]) for event in events(database)]
+        assert told == [
+            ("user_registered", "ada@example.com"),
+            ("user_welcomed", "ada@example.com"),
+        ]
+
+    def test_register_again_replaces_name_password_and_token(
+        self, users: UserService, database: MemoryDatabase
+    ) -> None:
+        first = users.register("ada@example.com", PASSWORD, "Impostor")
+        old = users.verification_token(first.id) or ""
+
+        again = users.register("Ada@example.com", "AnotherPass456!", "Ada")
+
+        with pytest.raises(InvalidCredentials):
+            users.verify_email(first.id, old)
+        new = users.verification_token(again.id) or ""
+        assert users.verify_email(again.id, new).name == "Ada"
+        with pytest.raises(InvalidCredentials):
+            users.authenticate("ada@example.com", PASSWORD)
+        assert users.authenticate("ada@example.com", "AnotherPass456!").user_id == first.id
+        kinds = [event.type for event in events(database)]
+        assert kinds == ["user_registered", "user_registered", "user_welcomed"]
+
+    def test_register_again_is_possible_when_the_token_has_expired(
+        self, users: UserService, clock: Clock
+    ) -> None:
+        users.register("ada@example.com", PASSWORD, "Ada")
+        clock.now = VERIFICATION_SECONDS
+
+        verified(users, "ada@example.com")
+
+        assert users.authenticate("ada@example.com", PASSWORD)
 
     def test_verification_is_sent_as_long_as_it_is_of_use(
         self, users: UserService, mailer: MemoryMailer
@@ -92,12 +159,32 @@ class TestUserService:
 
         with pytest.raises(InvalidCredentials):
             users.verify_email(user.id, token)
+        assert users.verification_token(user.id) is None
 
-    def test_verification_with_wrong_token_changes_nothing(self, users: UserService) -> None:
+    def test_verified_user_is_not_verified_again(
+        self, users: UserService, database: MemoryDatabase, identity: MemoryIdentityProvider
+    ) -> None:
+        user = users.register("ada@example.com", PASSWORD, "Ada")
+        sign_in(users, identity)
+        events(database)
+
+        with pytest.raises(InvalidCredentials):
+            users.verify_email(user.id, users.verification_token(user.id) or "")
+
+        assert events(database) == []
+
+    def test_verification_of_an_unknown_user_is_refused(self, users: UserService) -> None:
+        with pytest.raises(InvalidCredentials):
+            users.verify_email(UserFactory.build().id, "guess")
+
+    @pytest.mark.parametrize("token", ["guess", "", "gänsefüßchen", "\udcff"])
+    def test_verification_with_wrong_token_changes_nothing(
+        self, users: UserService, token: str
+    ) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
 
         with pytest.raises(InvalidCredentials):
-            users.verify_email(user.id, "guess")
+            users.verify_email(user.id, token)
 
         assert users.verification_token(user.id) is not None
         with pytest.raises(InvalidCredentials):
@@ -106,8 +193,10 @@ class TestUserService:
     def test_verification_token_expires(self, users: UserService, clock: Clock) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
 
-        clock.now = VERIFICATION_SECONDS
+        clock.now = VERIFICATION_SECONDS - 1
+        assert users.verification_token(user.id) is not None
 
+        clock.now = VERIFICATION_SECONDS
         assert users.verification_token(user.id) is None
 
     def test_authenticate_returns_token_of_that_user(self, users: UserService) -> None:
@@ -116,6 +205,37 @@ class TestUserService:
         session = users.authenticate("ADA@example.com", PASSWORD)
 
         assert users.user_of(session.access_token).email == "ada@example.com"
+
+    def test_session_expires(self, users: UserService, clock: Clock) -> None:
+        verified(users, "ada@example.com")
+        session = users.authenticate("ada@example.com", PASSWORD)
+        clock.now = SESSION_SECONDS - 1
+        assert users.user_of(session.access_token)
+
+        clock.now = SESSION_SECONDS
+
+        with pytest.raises(InvalidCredentials):
+            users.user_of(session.access_token)
+
+    def test_user_of_the_factory_can_log_in(
+        self, users: UserService, database: MemoryDatabase
+    ) -> None:
+        user = UserFactory.build(verified=True)
+        with database.begin() as work:
+            work.users.add(user)
+
+        assert users.authenticate(user.email, FACTORY_PASSWORD).user_id == user.id
+
+    @pytest.mark.parametrize("kind", ["unverified", "deactivated"])
+    def test_user_who_may_not_log_in_is_refused(
+        self, users: UserService, database: MemoryDatabase, kind: str
+    ) -> None:
+        user = UserFactory.build(is_verified=kind != "unverified", is_active=kind != "deactivated")
+        with database.begin() as work:
+            work.users.add(user)
+
+        with pytest.raises(InvalidCredentials):
+            users.authenticate(user.email, FACTORY_PASSWORD)
 
     @pytest.mark.parametrize(
         ("email", "password"),
@@ -138,51 +258,92 @@ class TestUserService:
             users.user_of("guess")
 
     def test_sign_in_registers_who_is_new_and_recognises_who_is_not(
-        self, users: UserService, identity: MemoryIdentityProvider
+        self, users: UserService, identity: MemoryIdentityProvider, database: MemoryDatabase
     ) -> None:
-        identity.codes = {code: Identity("Ada@example.com", "Ada") for code in ("1", "2")}
-
-        first, second = users.sign_in("1"), users.sign_in("2")
+        first = sign_in(users, identity)
+        # A person is who they are, whatever their address is meanwhile.
+        moved = Identity(ADA.issuer, ADA.subject, "new@example.com", "Ada")
+        second = sign_in(users, identity, moved)
 
         user = users.user_of(first.access_token)
         assert (user.email, user.name, user.is_verified) == ("ada@example.com", "Ada", True)
         assert second.user_id == first.user_id
+        assert [event.type for event in events(database)] == ["user_welcomed"]
 
-    def test_sign_in_leaves_no_password_that_was_set_before_the_address_was_verified(
+    @pytest.mark.parametrize(
+        "other",
+        [
+            Identity(ADA.issuer, "2", ADA.email, "Eve"),
+            Identity("https://other.example.com", ADA.subject, ADA.email, "Eve"),
+        ],
+        ids=["subject", "issuer"],
+    )
+    def test_sign_in_of_another_person_with_the_same_address_is_refused(
+        self, users: UserService, identity: MemoryIdentityProvider, other: Identity
+    ) -> None:
+        sign_in(users, identity)
+
+        with pytest.raises(EmailTaken):
+            sign_in(users, identity, other)
+
+    def test_sign_in_with_the_address_of_a_verified_user_is_refused(
         self, users: UserService, identity: MemoryIdentityProvider
+    ) -> None:
+        verified(users, "ada@example.com")
+
+        with pytest.raises(EmailTaken):
+            sign_in(users, identity)
+
+        assert users.authenticate("ada@example.com", PASSWORD)
+
+    def test_sign_in_takes_an_unverified_address_over_without_its_password(
+        self, users: UserService, identity: MemoryIdentityProvider, database: MemoryDatabase
     ) -> None:
         impostor = users.register("ada@example.com", PASSWORD, "Impostor")
-        identity.codes = {"1": Identity("ada@example.com", "Ada")}
 
-        session = users.sign_in("1")
+        session = sign_in(users, identity)
 
         assert session.user_id == impostor.id
+        assert users.user_of(session.access_token).name == "Ada"
+        assert sign_in(users, identity).user_id == impostor.id
         with pytest.raises(InvalidCredentials):
             users.authenticate("ada@example.com", PASSWORD)
+        assert [event.type for event in events(database)] == ["user_registered", "user_welcomed"]
 
-    def test_sign_in_keeps_the_password_of_a_verified_user(
+    def test_sign_in_is_finished_once_by_who_began_it(
         self, users: UserService, identity: MemoryIdentityProvider
     ) -> None:
-        verified(users, "ada@example.com")
-        identity.codes = {"1": Identity("ada@example.com", "Ada")}
+        begun, other = users.begin_sign_in(), users.begin_sign_in()
+        code = identity.log_in(begun.url, ADA)
 
-        session = users.sign_in("1")
-
-        assert users.authenticate("ada@example.com", PASSWORD).user_id == session.user_id
-
-    def test_sign_in_with_unknown_code_is_refused(self, users: UserService) -> None:
         with pytest.raises(InvalidCredentials):
-            users.sign_in("guess")
+            users.sign_in("guess", code)
+        with pytest.raises(InvalidCredentials):
+            users.sign_in(other.state, code)
+        code = identity.log_in(begun.url, ADA)
+        assert users.sign_in(begun.state, code)
+        with pytest.raises(InvalidCredentials):
+            users.sign_in(begun.state, identity.log_in(begun.url, ADA))
 
-    def test_session_of_a_deactivated_user_is_over(
-        self, users: UserService, database: MemoryDatabase
+    def test_sign_in_that_takes_too_long_is_refused(
+        self, users: UserService, identity: MemoryIdentityProvider, clock: Clock
     ) -> None:
-        verified(users, "ada@example.com")
-        session = users.authenticate("ada@example.com", PASSWORD)
-        user = users.user_of(session.access_token)
-        user.is_active = False
-        with database.begin() as work:
-            work.users.save(user)
+        begun, late = users.begin_sign_in(), users.begin_sign_in()
+        clock.now = SIGN_IN_SECONDS - 1
+        assert users.sign_in(begun.state, identity.log_in(begun.url, ADA))
+
+        clock.now = SIGN_IN_SECONDS
+
+        with pytest.raises(InvalidCredentials):
+            users.sign_in(late.state, identity.log_in(late.url, ADA))
+
+    def test_deactivated_user_is_logged_out_and_cannot_sign_in(
+        self, users: UserService, identity: MemoryIdentityProvider, database: MemoryDatabase
+    ) -> None:
+        session = sign_in(users, identity)
+        deactivate(database, users.user_of(session.access_token))
 
         with pytest.raises(InvalidCredentials):
             users.user_of(session.access_token)
+        with pytest.raises(InvalidCredentials):
+            sign_in(users, identity)

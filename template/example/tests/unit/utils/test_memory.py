@@ -1,95 +1,83 @@
+from collections.abc import Callable
+from decimal import Decimal
+
 import pytest
 
 from {{ package_name }}.adapters.memory import (
     MemoryBroker,
     MemoryCache,
     MemoryDatabase,
+    MemoryIdentityProvider,
+    MemoryPayments,
 )
-from {{ package_name }}.domain import EmailTaken, Event, NotFound, ShopError
+from {{ package_name }}.domain import Event, Identity
 
-from tests.factories import OrderFactory, UserFactory
-
-
-class TestMemoryDatabase:
-    def test_failed_unit_of_work_keeps_nothing(self) -> None:
-        database = MemoryDatabase()
-        user = UserFactory.build()
-
-        with pytest.raises(RuntimeError), database.begin() as work:
-            work.users.add(user)
-            raise RuntimeError("simulated")
-
-        with database.begin() as work, pytest.raises(NotFound):
-            work.users.get(user.id)
-
-    def test_change_without_save_is_not_kept(self) -> None:
-        database = MemoryDatabase()
-        user = UserFactory.build()
-        with database.begin() as work:
-            work.users.add(user)
-
-        user.name = "changed"
-
-        with database.begin() as work:
-            assert work.users.get(user.id).name != "changed"
-
-    def test_taken_email_is_refused(self) -> None:
-        database = MemoryDatabase()
-        user = UserFactory.build()
-        with database.begin() as work:
-            work.users.add(user)
-
-        with database.begin() as work, pytest.raises(EmailTaken):
-            work.users.add(UserFactory.build(email=user.email))
-
-    def test_unknown_order_is_not_found(self) -> None:
-        with MemoryDatabase().begin() as work, pytest.raises(NotFound):
-            work.orders.get(OrderFactory.build().id)
+from tests.contracts import (
+    BrokerContract,
+    CacheContract,
+    DatabaseContract,
+    IdentityContract,
+    PaymentsContract,
+)
 
 
-class TestMemoryCache:
+class TestMemoryDatabase(DatabaseContract):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryCache(CacheContract):
+    @pytest.fixture
+    def cache(self) -> MemoryCache:
+        return MemoryCache()
+
     def test_entry_is_gone_after_its_time(self) -> None:
         now = [0.0]
         cache = MemoryCache(lambda: now[0])
-        cache.set("key", {"a": 1}, ttl=60)
-        assert cache.get("key") == {"a": 1}
+        cache.set("key", "value", ttl=60)
+        assert cache.get("key") == "value"
 
         now[0] = 60.0
 
         assert cache.get("key") is None
 
-    def test_invalidate_pattern_leaves_other_keys(self) -> None:
-        cache = MemoryCache()
-        for key in ("user:1:profile", "user:1:settings", "user:12:profile"):
-            cache.set(key, True)
 
-        cache.invalidate_pattern("user:1:*")
+class TestMemoryBroker(BrokerContract):
+    @pytest.fixture
+    def broker(self) -> MemoryBroker:
+        return MemoryBroker()
 
-        assert cache.get("user:1:profile") is None
-        assert cache.get("user:12:profile") is True
+    @pytest.fixture
+    def dead_letters(self, broker: MemoryBroker) -> Callable[[int], list[Event]]:
+        return lambda count: broker.dead_letters[:count]
 
 
-class TestMemoryBroker:
-    def test_rejected_event_becomes_dead_letter(self) -> None:
-        broker = MemoryBroker()
-        event = Event("odd", "key", {})
-        broker.publish(event)
+class TestMemoryIdentityProvider(IdentityContract):
+    @pytest.fixture
+    def identity(self) -> MemoryIdentityProvider:
+        return MemoryIdentityProvider()
 
-        def reject(event: Event) -> None:
-            raise ShopError("simulated")
+    @pytest.fixture
+    def person(
+        self, identity: MemoryIdentityProvider
+    ) -> Callable[[str, str], Callable[[str], str]]:
+        def person(email: str, name: str) -> Callable[[str], str]:
+            known = Identity("memory", f"{email} {name}", email, name)
+            return lambda url: identity.log_in(url, known)
 
-        assert broker.process_next(reject, timeout=0)
-        assert broker.dead_letters == [event]
-        assert not broker.process_next(reject, timeout=0)
+        return person
 
-    def test_failed_event_comes_again(self) -> None:
-        broker = MemoryBroker()
-        broker.publish(Event("odd", "key", {}))
 
-        def crash(event: Event) -> None:
-            raise RuntimeError("simulated")
+class TestMemoryPayments(PaymentsContract):
+    @pytest.fixture
+    def payments(self) -> MemoryPayments:
+        return MemoryPayments()
 
-        with pytest.raises(RuntimeError):
-            broker.process_next(crash, timeout=0)
+    @pytest.fixture
+    def charged(self, payments: MemoryPayments) -> Callable[[], dict[str, Decimal]]:
+        return lambda: payments.charged
 
-        assert broker.process_next(lambda event: None, timeout=0)
+    @pytest.fixture
+    def decline_payments(self, payments: MemoryPayments) -> Callable[[], None]:
+        return lambda: setattr(payments, "declines", True)

@@ -5,7 +5,6 @@
 {% endif %}
 
 import logging
-import os
 import re
 import signal
 import threading
@@ -29,10 +28,12 @@ from ..domain import (
     OutOfStock,
     PaymentDeclined,
     ShopError,
+    SkuTaken,
     Unavailable,
     User,
 )
 from ..generated import order_pb2, order_pb2_grpc, user_pb2, user_pb2_grpc
+from ..settings import Settings
 
 SERVICES = ("shop.v1.UserService", "shop.v1.OrderService")
 THREADS = 10
@@ -42,6 +43,7 @@ STATUS_CODES: dict[type[ShopError], grpc.StatusCode] = {
     InvalidCredentials: grpc.StatusCode.UNAUTHENTICATED,
     NotFound: grpc.StatusCode.NOT_FOUND,
     EmailTaken: grpc.StatusCode.ALREADY_EXISTS,
+    SkuTaken: grpc.StatusCode.ALREADY_EXISTS,
     InvalidOrder: grpc.StatusCode.FAILED_PRECONDITION,
     OutOfStock: grpc.StatusCode.FAILED_PRECONDITION,
     PaymentDeclined: grpc.StatusCode.FAILED_PRECONDITION,
@@ -78,7 +80,7 @@ def refusing(method: Method[Servicer, Request, Response]) -> Method[Servicer, Re
             abort(context, next(codes, grpc.StatusCode.UNKNOWN), str(error))
         except Unavailable as error:
             # What it is that is away concerns nobody outside.
-            log.warning("%s", error)
+            log.warning("%s", error, exc_info=error)
             abort(context, grpc.StatusCode.UNAVAILABLE, "try again later")
         except Exception:
             # gRPC would send the text of the error, and that may hold anything.
@@ -147,7 +149,6 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
     def VerifyUser(
         self, request: user_pb2.VerifyUserRequest, context: grpc.ServicerContext
     ) -> user_pb2.User:
-        require(request.token.isascii(), "token: not a token")
         return message(self._users.verify_email(uuid(request.id), request.token))
 
     @refusing
@@ -159,11 +160,18 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
         return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
 
     @refusing
+    def BeginSignIn(
+        self, request: user_pb2.BeginSignInRequest, context: grpc.ServicerContext
+    ) -> user_pb2.SignInPage:
+        begun = self._users.begin_sign_in()
+        return user_pb2.SignInPage(state=begun.state, url=begun.url)
+
+    @refusing
     def SignIn(
         self, request: user_pb2.SignInRequest, context: grpc.ServicerContext
     ) -> user_pb2.Session:
         require(1 <= len(request.code) <= 2_000, "code: 1 to 2000 characters")
-        session = self._users.sign_in(request.code)
+        session = self._users.sign_in(request.state, request.code)
         return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
 
 
@@ -252,11 +260,11 @@ def serve(shop: Shop, address: str) -> Iterator[str]:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO)
+    settings = Settings.load()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    address = os.environ.get("GRPC_ADDRESS", "127.0.0.1:50051")
-    with bootstrap() as shop, serve(shop, address):
+    with bootstrap(settings) as shop, serve(shop, settings.service.grpc_address):
         stop.wait()
 
 

@@ -34,6 +34,10 @@ from {{ package_name }}.generated import (
 )
 from {{ package_name }}.ports import Database
 
+from tests.factories import UserFactory
+from tests.factories.users import PASSWORD as FACTORY_PASSWORD
+from tests.fixtures.shop import Person
+
 ROOT = Path(__file__).parents[3]
 PASSWORD = "SecurePass123!"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
@@ -98,9 +102,9 @@ class TestIntegrationGrpcUsers:
             assert work.users.find_by_email("ada@example.com") is None
 
     def test_create_user_with_taken_email_leaves_the_first_alone(
-        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database
+        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop, shared_database: Database
     ) -> None:
-        users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
+        verified(users, shared_shop)
 
         code = refused(users.CreateUser, user_pb2.CreateUserRequest(**ADA | {"name": "Impostor"}))
 
@@ -126,12 +130,13 @@ class TestIntegrationGrpcUsers:
         with shared_database.begin() as work:
             assert work.users.get(UUID(user.id)).is_verified
 
+    @pytest.mark.parametrize("token", ["guess", "gänsefüßchen"])
     def test_wrong_verification_token_verifies_nobody(
-        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database
+        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database, token: str
     ) -> None:
         user = users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
 
-        code = refused(users.VerifyUser, user_pb2.VerifyUserRequest(id=user.id, token="guess"))
+        code = refused(users.VerifyUser, user_pb2.VerifyUserRequest(id=user.id, token=token))
 
         assert code is grpc.StatusCode.UNAUTHENTICATED
         with shared_database.begin() as work:
@@ -144,6 +149,38 @@ class TestIntegrationGrpcUsers:
         request = user_pb2.AuthenticateRequest(email=ADA["email"], password="wrong")
 
         assert refused(users.Authenticate, request) is grpc.StatusCode.UNAUTHENTICATED
+
+    @pytest.mark.parametrize("kind", ["unverified", "deactivated"])
+    def test_user_who_may_not_log_in_is_unauthenticated(
+        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database, kind: str
+    ) -> None:
+        user = UserFactory.build(is_verified=kind != "unverified", is_active=kind != "deactivated")
+        with shared_database.begin() as work:
+            work.users.add(user)
+        request = user_pb2.AuthenticateRequest(email=user.email, password=FACTORY_PASSWORD)
+
+        assert refused(users.Authenticate, request) is grpc.StatusCode.UNAUTHENTICATED
+
+    def test_sign_in_with_the_state_of_another_one_is_unauthenticated(
+        self, users: user_pb2_grpc.UserServiceStub, person: Person
+    ) -> None:
+        begun, other = (
+            users.BeginSignIn(user_pb2.BeginSignInRequest(), timeout=SECONDS) for _ in range(2)
+        )
+        code = person("eve@example.com", "Eve")(begun.url)
+        request = user_pb2.SignInRequest(state=other.state, code=code)
+
+        assert refused(users.SignIn, request) is grpc.StatusCode.UNAUTHENTICATED
+
+    def test_sign_in_with_the_address_of_another_user_already_exists(
+        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop, person: Person
+    ) -> None:
+        verified(users, shared_shop)
+        begun = users.BeginSignIn(user_pb2.BeginSignInRequest(), timeout=SECONDS)
+        code = person(ADA["email"], "Eve")(begun.url)
+        request = user_pb2.SignInRequest(state=begun.state, code=code)
+
+        assert refused(users.SignIn, request) is grpc.StatusCode.ALREADY_EXISTS
 
     @pytest.mark.parametrize(
         "metadata",
@@ -253,16 +290,25 @@ class TestIntegrationGrpcOrders:
         order = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
         other = metadata_of(shared_shop, "other@example.com")
 
-        code = refused(orders.GetOrder, order_pb2.GetOrderRequest(id=order.id), metadata=other)
+        for call, asked in (
+            (orders.GetOrder, order_pb2.GetOrderRequest(id=order.id)),
+            (orders.PayOrder, order_pb2.PayOrderRequest(id=order.id)),
+        ):
+            assert refused(call, asked, metadata=other) is grpc.StatusCode.NOT_FOUND
 
-        assert code is grpc.StatusCode.NOT_FOUND
+        assert shared_shop.orders.get(UUID(order.id)).status is OrderStatus.PENDING
 
     def test_call_without_token_is_unauthenticated(
         self, orders: order_pb2_grpc.OrderServiceStub
     ) -> None:
-        request = order_pb2.GetOrderRequest(id=str(uuid4()))
+        order_id = str(uuid4())
 
-        assert refused(orders.GetOrder, request) is grpc.StatusCode.UNAUTHENTICATED
+        for call, request in (
+            (orders.PlaceOrder, order_pb2.PlaceOrderRequest(sku="SKU-MUG", quantity=1)),
+            (orders.GetOrder, order_pb2.GetOrderRequest(id=order_id)),
+            (orders.PayOrder, order_pb2.PayOrderRequest(id=order_id)),
+        ):
+            assert refused(call, request) is grpc.StatusCode.UNAUTHENTICATED
 
 
 class TestIntegrationGrpcServer:
@@ -317,13 +363,13 @@ class TestIntegrationGrpcServer:
         shared_shop: Shop,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def away(code: str) -> None:
+        def away(state: str, code: str) -> None:
             raise Unavailable("the internal name of the provider")
 
         monkeypatch.setattr(shared_shop.users, "sign_in", away)
 
         with pytest.raises(grpc.RpcError) as error:
-            users.SignIn(user_pb2.SignInRequest(code="any"), timeout=SECONDS)
+            users.SignIn(user_pb2.SignInRequest(state="any", code="any"), timeout=SECONDS)
 
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
         assert error.value.details() == "try again later"
@@ -334,13 +380,13 @@ class TestIntegrationGrpcServer:
         shared_shop: Shop,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def fail(code: str) -> None:
+        def fail(state: str, code: str) -> None:
             raise RuntimeError("SELECT password_hash FROM users")
 
         monkeypatch.setattr(shared_shop.users, "sign_in", fail)
 
         with pytest.raises(grpc.RpcError) as error:
-            users.SignIn(user_pb2.SignInRequest(code="any"), timeout=SECONDS)
+            users.SignIn(user_pb2.SignInRequest(state="any", code="any"), timeout=SECONDS)
 
         assert error.value.code() is grpc.StatusCode.INTERNAL
         assert error.value.details() == "internal error"

@@ -6,8 +6,13 @@
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -31,15 +36,18 @@ from ..domain import (
     OutOfStock,
     PaymentDeclined,
     ShopError,
+    SkuTaken,
     Unavailable,
     User,
 )
+from ..settings import Settings
 
 STATUS_CODES: dict[type[ShopError], int] = {
     InvalidCredentials: 401,
     PaymentDeclined: 402,
     NotFound: 404,
     EmailTaken: 409,
+    SkuTaken: 409,
     InvalidOrder: 409,
     OutOfStock: 409,
 }
@@ -78,6 +86,7 @@ class Credentials(Body):
 
 
 class SignIn(Body):
+    state: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
     code: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
@@ -101,6 +110,11 @@ class TokenAnswer(Answer):
     user_id: UUID
     access_token: str
     token_type: str = "bearer"
+
+
+class SignInAnswer(Answer):
+    state: str
+    url: str
 
 
 class ItemAnswer(Answer):
@@ -190,10 +204,16 @@ def log_in(credentials: Credentials, shop: TheShop) -> TokenAnswer:
     return TokenAnswer.model_validate(session)
 
 
+@router.post("/sessions/provider/begin", status_code=201)
+def begin_sign_in(shop: TheShop) -> SignInAnswer:
+    """Begin to log in at the identity provider: send the person to `url`, and keep `state`."""
+    return SignInAnswer.model_validate(shop.users.begin_sign_in())
+
+
 @router.post("/sessions/provider", status_code=201, responses=refusals(401, 409))
 def sign_in(request: SignIn, shop: TheShop) -> TokenAnswer:
-    """Log in with the code that the identity provider gave to somebody who logged in there."""
-    return TokenAnswer.model_validate(shop.users.sign_in(request.code))
+    """Log in with the code that the identity provider gave the person, and the `state` that you kept."""
+    return TokenAnswer.model_validate(shop.users.sign_in(request.state, request.code))
 
 
 @router.get("/users/me", response_model=UserAnswer, responses=refusals(401))
@@ -246,7 +266,7 @@ def refuse(_: Request, error: Exception) -> JSONResponse:
 
 def put_off(_: Request, error: Exception) -> JSONResponse:
     """Something that the shop relies on is away; what it is concerns nobody outside."""
-    log.warning("%s", error)
+    log.warning("%s", error, exc_info=error)
     return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": "5"})
 
 
@@ -257,15 +277,20 @@ def refuse_input(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, 422)
 
 
-@asynccontextmanager
-async def bootstrapped(app: FastAPI) -> AsyncIterator[None]:
-    with bootstrap() as app.state.shop:
-        yield
+def bootstrapped(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """A lifespan in which an app has the shop on the servers that the settings name."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with bootstrap(settings) as app.state.shop:
+            yield
+
+    return lifespan
 
 
 def create_app(shop: Shop | None = None) -> FastAPI:
     """The API of a shop; without one, of the shop on the servers that the environment names."""
-    app = FastAPI(title="Shop", lifespan=None if shop else bootstrapped)
+    app = FastAPI(title="Shop", lifespan=None if shop else bootstrapped(Settings.load()))
     app.state.shop = shop
     app.include_router(router)
     app.add_exception_handler(ShopError, refuse)

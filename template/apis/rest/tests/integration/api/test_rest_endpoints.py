@@ -19,7 +19,9 @@ from {{ package_name }}.domain import (
 from {{ package_name }}.entrypoints.rest import STATUS_CODES, create_app
 from {{ package_name }}.ports import Database, Payments
 
-from tests.factories import ItemFactory
+from tests.factories import ItemFactory, UserFactory
+from tests.factories.users import PASSWORD as FACTORY_PASSWORD
+from tests.fixtures.shop import Person
 
 PASSWORD = "SecurePass123!"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
@@ -77,14 +79,14 @@ class TestIntegrationRestUsers:
             ({"password": "short"}, "password"),
             ({"name": ""}, "name"),
             ({"name": "A\x00da"}, "name"),
-            ({"role": "admin"}, "role"),
+            ({"is_verified": True}, "is_verified"),
         ],
     )
     def test_invalid_registration_stores_nothing(
         self,
         rest_client: TestClient,
         database: Database,
-        change: dict[str, str | None],
+        change: dict[str, object],
         field: str,
     ) -> None:
         answer = rest_client.post("/users", json=ADA | change)
@@ -96,16 +98,14 @@ class TestIntegrationRestUsers:
             assert work.users.find_by_email("ada@example.com") is None
 
     def test_registration_with_taken_email_leaves_the_first_alone(
-        self, rest_client: TestClient, database: Database
+        self, rest_client: TestClient, buyer: Headers
     ) -> None:
-        rest_client.post("/users", json=ADA)
+        impostor = ADA | {"email": "buyer@example.com", "name": "Impostor"}
 
-        answer = rest_client.post("/users", json=ADA | {"name": "Impostor"})
+        answer = rest_client.post("/users", json=impostor)
 
         assert answer.status_code == 409
-        with database.begin() as work:
-            user = work.users.find_by_email("ada@example.com")
-        assert user is not None and user.name == "Ada"
+        assert rest_client.get("/users/me", headers=buyer).json()["name"] == "Member"
 
     def test_verified_user_logs_in_and_is_recognised(
         self, rest_client: TestClient, shop: Shop, published: Callable[[int], list[Event]]
@@ -147,6 +147,44 @@ class TestIntegrationRestUsers:
 
         assert answer.status_code == 401
         assert answer.json() == {"detail": "e-mail address or password"}
+
+    @pytest.mark.parametrize("kind", ["unverified", "deactivated"])
+    def test_user_who_may_not_log_in_is_refused(
+        self, rest_client: TestClient, database: Database, kind: str
+    ) -> None:
+        user = UserFactory.build(is_verified=kind != "unverified", is_active=kind != "deactivated")
+        with database.begin() as work:
+            work.users.add(user)
+
+        answer = rest_client.post(
+            "/sessions", json={"email": user.email, "password": FACTORY_PASSWORD}
+        )
+
+        assert answer.status_code == 401
+
+    def test_sign_in_with_the_state_of_another_one_opens_no_session(
+        self, rest_client: TestClient, person: Person
+    ) -> None:
+        begun, other = (rest_client.post("/sessions/provider/begin").json() for _ in range(2))
+        code = person("eve@example.com", "Eve")(begun["url"])
+
+        answer = rest_client.post(
+            "/sessions/provider", json={"state": other["state"], "code": code}
+        )
+
+        assert answer.status_code == 401
+
+    def test_sign_in_with_the_address_of_another_user_is_a_conflict(
+        self, rest_client: TestClient, buyer: Headers, person: Person
+    ) -> None:
+        begun = rest_client.post("/sessions/provider/begin").json()
+        code = person("buyer@example.com", "Eve")(begun["url"])
+
+        answer = rest_client.post(
+            "/sessions/provider", json={"state": begun["state"], "code": code}
+        )
+
+        assert answer.status_code == 409
 
     @pytest.mark.parametrize(
         "headers",
@@ -308,6 +346,7 @@ class TestIntegrationRestOrders:
         other = member(shop, "other@example.com")
 
         assert rest_client.get(path, headers=other).status_code == 404
+        assert rest_client.post(f"{path}/payment", headers=other).status_code == 404
         assert rest_client.post(f"{path}/cancellation", headers=other).status_code == 404
         assert rest_client.get(path, headers=buyer).json()["status"] == "pending"
 
@@ -369,12 +408,13 @@ class TestIntegrationRestSchema:
         database: Database,
         shop: Shop,
         buyer: Headers,
-        code_for: Callable[[str, str], str],
+        person: Person,
     ) -> dict[str, Callable[[], tuple[Fields, Fields]]]:
         """By operation, what lets it succeed: path parameters and fields of the body."""
         sku = "SKU-PEN"
         with database.begin() as work:
             work.items.add(ItemFactory.build(sku=sku, quantity=1_000_000))
+        eve = person("eve@example.com", "Eve")
         user = shop.users.user_of(buyer["Authorization"].removeprefix("Bearer "))
 
         def unverified() -> tuple[Fields, Fields]:
@@ -384,10 +424,14 @@ class TestIntegrationRestSchema:
         def pending() -> tuple[Fields, Fields]:
             return {"order_id": str(shop.orders.place(user.id, sku, 1).id)}, {}
 
+        def signed_in() -> tuple[Fields, Fields]:
+            begun = shop.users.begin_sign_in()
+            return {}, {"state": begun.state, "code": eve(begun.url)}
+
         return {
             "POST /users/{user_id}/verification": unverified,
             "POST /sessions": lambda: ({}, {"email": user.email, "password": PASSWORD}),
-            "POST /sessions/provider": lambda: ({}, {"code": code_for("eve@example.com", "Eve")}),
+            "POST /sessions/provider": signed_in,
             "GET /items/{sku}": lambda: ({"sku": sku}, {}),
             "POST /orders": lambda: ({}, {"sku": sku}),
             "GET /orders/{order_id}": pending,

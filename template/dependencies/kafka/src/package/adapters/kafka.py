@@ -1,18 +1,26 @@
 """The shop's events on Kafka."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
-from ..domain import Event, ShopError, Unavailable
+from ..domain import Event, EventRefused, ShopError, Unavailable
 
-TOPIC = "shop-events"
-DEAD_LETTERS = "shop-events-dead-letters"
-GROUP = "shop"
-SESSION_MS = 45_000
-DELIVERY_SECONDS = 10.0
+if TYPE_CHECKING:
+    from ..settings import KafkaSettings
+
+REFUSALS = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
+"""Errors that are about one message and would come again with it."""
 
 
 class KafkaBroker:
@@ -28,9 +36,9 @@ class KafkaBroker:
     def __init__(
         self,
         config: Mapping[str, str | int | bool],
-        topic: str = TOPIC,
-        dead_letters: str = DEAD_LETTERS,
-        delivery_seconds: float = DELIVERY_SECONDS,
+        topic: str,
+        dead_letters: str,
+        delivery_seconds: float = 10,
     ) -> None:
         self.topic = topic
         self.dead_letters = dead_letters
@@ -40,25 +48,20 @@ class KafkaBroker:
             {"bootstrap.servers": config["bootstrap.servers"], "linger.ms": 0}
         )
         self._consumer: Consumer | None = None
+        # The relay and the consumption share the producer, and each waits for its own message.
+        self._sending = threading.Lock()
 
     @classmethod
     @contextmanager
-    def connect(cls, environment: Mapping[str, str]) -> Iterator["KafkaBroker"]:
-        """The broker at KAFKA_BOOTSTRAP_SERVERS; the consumer leaves its group at the end of the block.
-
-        KAFKA_TOPIC, KAFKA_DEAD_LETTERS, KAFKA_GROUP, KAFKA_SESSION_MS (how soon the group
-        notices that a consumer is gone) and KAFKA_DELIVERY_SECONDS have defaults.
-        """
+    def connect(cls, settings: "KafkaSettings") -> Iterator["KafkaBroker"]:
+        """The broker that the settings name; the consumer leaves its group at the end of the block."""
         config: dict[str, str | int | bool] = {
-            "bootstrap.servers": environment["KAFKA_BOOTSTRAP_SERVERS"],
-            "group.id": environment.get("KAFKA_GROUP", GROUP),
-            "session.timeout.ms": int(environment.get("KAFKA_SESSION_MS", SESSION_MS)),
+            "bootstrap.servers": settings.bootstrap_servers,
+            "group.id": settings.group,
+            "session.timeout.ms": settings.session_ms,
         }
         with cls(
-            config,
-            topic=environment.get("KAFKA_TOPIC", TOPIC),
-            dead_letters=environment.get("KAFKA_DEAD_LETTERS", DEAD_LETTERS),
-            delivery_seconds=float(environment.get("KAFKA_DELIVERY_SECONDS", DELIVERY_SECONDS)),
+            config, settings.topic, settings.dead_letters, settings.delivery_seconds
         ) as broker:
             yield broker
 
@@ -122,24 +125,33 @@ class KafkaBroker:
         value: bytes | str,
         headers: dict[str, Any] | None = None,
     ) -> None:
-        """Send and wait. Raises Unavailable if the broker does not take it in time."""
-        failed: list[Any] = []
-        try:
-            self._producer.produce(
-                topic,
-                value,
-                key,
-                headers=headers or {},
-                on_delivery=lambda error, _: failed.append(error) if error else None,
-            )
-        except (KafkaException, BufferError) as error:
-            raise Unavailable(f"{topic}: {error}") from error
-        if self._producer.flush(self._delivery_seconds):
-            # It is no longer sent: whoever wants that has to publish it again.
-            self._producer.purge()
-            raise Unavailable(f"{topic}: no answer from the broker in {self._delivery_seconds:g} s")
+        """Send and wait. Raises Unavailable or EventRefused."""
+        failed: list[KafkaError] = []
+        with self._sending:
+            try:
+                self._producer.produce(
+                    topic,
+                    value,
+                    key,
+                    headers=headers or {},
+                    on_delivery=lambda error, _: failed.append(error) if error else None,
+                )
+            except KafkaException as error:
+                raise _problem(topic, error.args[0]) from error
+            except BufferError as error:
+                raise Unavailable(f"{topic}: {error}") from error
+            if self._producer.flush(self._delivery_seconds):
+                # It is no longer sent: whoever wants that has to publish it again.
+                self._producer.purge()
+                seconds = f"{self._delivery_seconds:g} s"
+                raise Unavailable(f"{topic}: no answer from the broker in {seconds}")
         if failed:
-            raise Unavailable(f"{topic}: {failed[0].str()}")
+            raise _problem(topic, failed[0])
+
+
+def _problem(topic: str, error: KafkaError) -> Unavailable | EventRefused:
+    kind = EventRefused if error.code() in REFUSALS else Unavailable
+    return kind(f"{topic}: {error.str()}")
 
 
 def _position(message: Message) -> TopicPartition:

@@ -5,7 +5,8 @@ import pytest
 
 from {{ package_name }}.adapters.kafka import KafkaBroker
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, Unavailable
+from {{ package_name }}.domain import Event, EventRefused, Unavailable
+from {{ package_name }}.settings import KafkaSettings
 
 from tests.fixtures.kafka import Observer
 from tests.testbed.faults import Faults
@@ -15,49 +16,55 @@ from tests.testbed.faults import Faults
 class TestIntegrationKafkaFailures:
     @pytest.mark.parametrize("trouble", ["refuse", "black_hole"])
     def test_publish_to_a_broker_that_is_away_is_unavailable(
-        self, fault: Faults, monkeypatch: pytest.MonkeyPatch, trouble: str
+        self, fault: Faults, trouble: str
     ) -> None:
-        monkeypatch.setenv("KAFKA_DELIVERY_SECONDS", "0.1")
         proxy = fault("kafka")
         getattr(proxy, trouble)()
+        settings = KafkaSettings.load(delivery_seconds=0.1)
 
         with (
-            KafkaBroker.connect(os.environ) as broker,
+            KafkaBroker.connect(settings) as broker,
             pytest.raises(Unavailable, match="no answer"),
         ):
             broker.publish(Event("user_created", "user-123", {}))
 
     def test_event_that_was_not_taken_is_published_when_the_broker_is_back(
-        self,
-        fault: Faults,
-        kafka_observe: Callable[[str], Observer],
-        monkeypatch: pytest.MonkeyPatch,
+        self, fault: Faults, kafka_observe: Callable[[str], Observer]
     ) -> None:
-        monkeypatch.setenv("KAFKA_DELIVERY_SECONDS", "0.1")
         event = Event("user_created", "user-123", {})
         proxy = fault("kafka", refuse=True)
-        with KafkaBroker.connect(os.environ) as broker, pytest.raises(Unavailable):
+        impatient = KafkaSettings.load(delivery_seconds=0.1)
+        with KafkaBroker.connect(impatient) as broker, pytest.raises(Unavailable):
             broker.publish(event)
 
         proxy.restore()
-        monkeypatch.setenv("KAFKA_DELIVERY_SECONDS", "10")
-        with KafkaBroker.connect(os.environ) as broker:
+        with KafkaBroker.connect(KafkaSettings.load(delivery_seconds=10)) as broker:
             broker.publish(event)
 
         (message,) = kafka_observe(os.environ["KAFKA_TOPIC"]).wait_for(1)
         assert Event.from_json(message.value() or b"") == event
 
-    def test_producer_recovers_after_a_cut(
-        self,
-        fault: Faults,
-        kafka_observe: Callable[[str], Observer],
-        monkeypatch: pytest.MonkeyPatch,
+    def test_event_that_is_too_large_is_refused_and_the_next_one_is_taken(
+        self, kafka_observe: Callable[[str], Observer]
     ) -> None:
-        monkeypatch.setenv("KAFKA_DELIVERY_SECONDS", "10")
+        large = Event("counted", "one-key", {"text": "x" * 2_000_000})
+        small = Event("counted", "one-key", {"number": 1})
+
+        with KafkaBroker.connect(KafkaSettings.load(delivery_seconds=10)) as broker:
+            with pytest.raises(EventRefused, match="too large"):
+                broker.publish(large)
+            broker.publish(small)
+
+        (message,) = kafka_observe(os.environ["KAFKA_TOPIC"]).wait_for(1)
+        assert Event.from_json(message.value() or b"") == small
+
+    def test_producer_recovers_after_a_cut(
+        self, fault: Faults, kafka_observe: Callable[[str], Observer]
+    ) -> None:
         proxy = fault("kafka")
         events = [Event("counted", "one-key", {"number": number}) for number in range(2)]
 
-        with KafkaBroker.connect(os.environ) as broker:
+        with KafkaBroker.connect(KafkaSettings.load(delivery_seconds=10)) as broker:
             broker.publish(events[0])
             proxy.cut()
             broker.publish(events[1])

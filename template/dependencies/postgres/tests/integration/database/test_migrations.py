@@ -1,7 +1,7 @@
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from {{ package_name }}.adapters.postgres.migrations import (
@@ -14,6 +14,18 @@ from {{ package_name }}.adapters.postgres.models import Base
 
 def tables(url: str) -> set[str]:
     return set(inspect(create_engine(url, poolclass=NullPool)).get_table_names())
+
+
+def constraints(url: str) -> set[tuple[str, str, str]]:
+    """Table, name and definition of each constraint and index."""
+    listing = text(
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace UNION SELECT tablename, indexname, indexdef "
+        "FROM pg_indexes WHERE schemaname = 'public'"
+    )
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        found = connection.execute(listing).all()
+    return {(table, name, what) for table, name, what in found if table != "alembic_version"}
 
 
 class TestIntegrationMigrations:
@@ -43,6 +55,20 @@ class TestIntegrationMigrations:
 
     def test_models_equal_migrations(self, postgres_database: str) -> None:
         with create_engine(postgres_database, poolclass=NullPool).connect() as connection:
-            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "compare_server_default": True}
+            )
 
             assert compare_metadata(context, Base.metadata) == []
+
+    def test_constraints_of_the_migrations_are_those_of_the_models(
+        self, postgres_database: str
+    ) -> None:
+        """Names and conditions, which Alembic does not compare."""
+        made = constraints(postgres_database)
+        engine = create_engine(postgres_database, poolclass=NullPool)
+        downgrade(postgres_database)
+
+        Base.metadata.create_all(engine)
+
+        assert constraints(postgres_database) == made

@@ -1,12 +1,13 @@
-import os
 from contextlib import ExitStack
 
+import psycopg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from {{ package_name }}.adapters import postgres
 from {{ package_name }}.adapters.postgres import PostgresDatabase
 from {{ package_name }}.domain import Unavailable
+from {{ package_name }}.settings import PostgresSettings
 
 from tests.factories import ItemFactory, UserFactory
 from tests.testbed.faults import Faults
@@ -19,7 +20,7 @@ class TestIntegrationPostgresFailures:
     def test_pool_recovers_after_a_cut(self, fault: Faults) -> None:
         proxy = fault("postgres")
 
-        with PostgresDatabase.connect(os.environ) as database:
+        with PostgresDatabase.connect(PostgresSettings.load()) as database:
             with database.begin() as work:
                 work.users.add(UserFactory.build(email=EMAIL))
             proxy.cut()
@@ -33,7 +34,7 @@ class TestIntegrationPostgresFailures:
         proxy = fault("postgres")
 
         with (
-            PostgresDatabase.connect(os.environ) as database,
+            PostgresDatabase.connect(PostgresSettings.load()) as database,
             pytest.raises(Unavailable),
             database.begin() as work,
         ):
@@ -47,7 +48,7 @@ class TestIntegrationPostgresFailures:
     @pytest.mark.fault("postgres", refuse=True)
     def test_server_that_is_away_is_unavailable(self) -> None:
         with (
-            PostgresDatabase.connect(os.environ) as database,
+            PostgresDatabase.connect(PostgresSettings.load()) as database,
             pytest.raises(Unavailable, match="refused"),
             database.begin() as work,
         ):
@@ -56,7 +57,7 @@ class TestIntegrationPostgresFailures:
     def test_server_that_comes_back_is_used_again(self, fault: Faults) -> None:
         proxy = fault("postgres", refuse=True)
 
-        with PostgresDatabase.connect(os.environ) as database:
+        with PostgresDatabase.connect(PostgresSettings.load()) as database:
             with pytest.raises(Unavailable), database.begin() as work:
                 work.users.find_by_email(EMAIL)
             proxy.restore()
@@ -64,41 +65,59 @@ class TestIntegrationPostgresFailures:
             with database.begin() as work:
                 assert work.users.find_by_email(EMAIL) is None
 
-    def test_server_that_accepts_and_says_nothing_is_unavailable(
-        self, fault: Faults, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.fault("postgres", black_hole=True)
+    def test_server_that_accepts_and_says_nothing_is_unavailable(self) -> None:
         # The least that PostgreSQL's client knows is two seconds.
-        monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)
-        fault("postgres", black_hole=True)
+        settings = PostgresSettings.load(connect_seconds=2)
 
         with (
-            PostgresDatabase.connect(os.environ) as database,
+            PostgresDatabase.connect(settings) as database,
             pytest.raises(Unavailable, match="timeout"),
             database.begin() as work,
         ):
             work.users.find_by_email(EMAIL)
 
-    def test_pool_that_is_exhausted_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(postgres, "POOL_SECONDS", 0.05)
+    def test_pool_that_is_exhausted_is_unavailable(self) -> None:
+        settings = PostgresSettings.load(pool_seconds=0.05)
 
         with (
-            PostgresDatabase.connect(os.environ) as database,
+            PostgresDatabase.connect(settings) as database,
             pytest.raises(Unavailable, match="QueuePool limit"),
             ExitStack() as busy,
         ):
             for _ in range(100):
                 busy.enter_context(database.begin()).users.find_by_email(EMAIL)
 
+    @pytest.mark.parametrize(
+        ("limit", "match"),
+        [("lock_seconds", "lock timeout"), ("statement_seconds", "statement timeout")],
+    )
     def test_wait_for_a_lock_ends(
-        self, postgres_committed: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+        self, postgres_committed: sessionmaker[Session], limit: str, match: str
     ) -> None:
-        monkeypatch.setattr(postgres, "OPTIONS", "-c lock_timeout=50ms")
+        settings = PostgresSettings.load(**{limit: 0.05})
         item = ItemFactory.build()
         holder = PostgresDatabase(postgres_committed)
         with holder.begin() as work:
             work.items.add(item)
 
-        with PostgresDatabase.connect(os.environ) as database, holder.begin() as work:
+        with PostgresDatabase.connect(settings) as database, holder.begin() as work:
             work.items.take(item.sku, 1)
-            with pytest.raises(Unavailable, match="lock timeout"), database.begin() as other:
+            with pytest.raises(Unavailable, match=match), database.begin() as other:
                 other.items.take(item.sku, 1)
+
+    def test_connection_has_the_limits_that_the_service_ships_with(self) -> None:
+        with PostgresDatabase.connect(PostgresSettings.load()) as database:
+            session = database._sessions()
+            with session:
+                limits = [
+                    session.scalar(text(f"SHOW {name}"))
+                    for name in ("statement_timeout", "lock_timeout")
+                ]
+                driver = session.connection().connection.driver_connection
+                assert isinstance(driver, psycopg.Connection)
+                client = driver.info.get_parameters()
+
+        assert limits == ["10s", "5s"]
+        assert (client["connect_timeout"], client["tcp_user_timeout"]) == ("5", "10000")
+        assert client["keepalives_idle"] == "10"

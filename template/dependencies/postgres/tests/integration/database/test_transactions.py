@@ -1,19 +1,11 @@
-import threading
-from collections.abc import Callable
-
 import pytest
 from sqlalchemy import func, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, sessionmaker
 
 from {{ package_name }}.adapters.postgres import PostgresDatabase
-from {{ package_name }}.adapters.postgres.models import (
-    ItemRow,
-    OrderRow,
-    UserRow,
-)
-from {{ package_name }}.domain import NotFound, OrderStatus, OutOfStock
+from {{ package_name }}.adapters.postgres.models import ItemRow, UserRow
 
 from tests.factories import ItemFactory, OrderFactory, UserFactory
 from tests.factories.postgres import ItemRowFactory, OrderRowFactory, UserRowFactory
@@ -77,70 +69,6 @@ class TestIntegrationTransactions:
 
         postgres_session.rollback()
         assert postgres_session.get(ItemRow, item.sku) is None
-
-    def test_take_more_than_left_is_refused(self, postgres_adapter: PostgresDatabase) -> None:
-        with postgres_adapter.begin() as work:
-            work.items.add(ItemFactory.build(sku="SKU-001", quantity=3))
-
-        with pytest.raises(OutOfStock, match="3 of SKU-001 left"), postgres_adapter.begin() as work:
-            work.items.take("SKU-001", 4)
-        with pytest.raises(NotFound), postgres_adapter.begin() as work:
-            work.items.take("SKU-002", 1)
-
-    def test_put_back_returns_what_was_taken(self, postgres_adapter: PostgresDatabase) -> None:
-        with postgres_adapter.begin() as work:
-            work.items.add(ItemFactory.build(sku="SKU-001", quantity=3))
-            assert work.items.take("SKU-001", 2).quantity == 1
-            work.items.put_back("SKU-001", 2)
-
-        with postgres_adapter.begin() as work:
-            assert work.items.get("SKU-001").quantity == 3
-        with pytest.raises(NotFound), postgres_adapter.begin() as work:
-            work.items.put_back("SKU-002", 1)
-
-    def test_order_is_locked_while_its_status_is_decided(
-        self, postgres_committed: sessionmaker[Session]
-    ) -> None:
-        database = PostgresDatabase(postgres_committed)
-        order = OrderFactory.build()
-        with database.begin() as work:
-            work.users.add(UserFactory.build(id=order.user_id))
-            work.items.add(ItemFactory.build(sku=order.sku))
-            work.orders.add(order)
-
-        with database.begin() as work, postgres_committed() as other:
-            work.orders.get_for_update(order.id)
-            nowait = select(OrderRow).where(OrderRow.id == order.id).with_for_update(nowait=True)
-            with pytest.raises(OperationalError, match="could not obtain lock"):
-                other.execute(nowait)
-
-    def test_second_payment_sees_the_first(
-        self,
-        postgres_committed: sessionmaker[Session],
-        postgres_lock_awaited: Callable[[], None],
-    ) -> None:
-        database = PostgresDatabase(postgres_committed)
-        order = OrderFactory.build()
-        with database.begin() as work:
-            work.users.add(UserFactory.build(id=order.user_id))
-            work.items.add(ItemFactory.build(sku=order.sku))
-            work.orders.add(order)
-        seen: list[OrderStatus] = []
-
-        def look() -> None:
-            with database.begin() as work:
-                seen.append(work.orders.get_for_update(order.id).status)
-
-        with database.begin() as work:
-            first = work.orders.get_for_update(order.id)
-            second = threading.Thread(target=look)
-            second.start()
-            postgres_lock_awaited()
-            first.begin_payment()
-            work.orders.save(first)
-        second.join()
-
-        assert seen == [OrderStatus.PAYING]
 
     async def test_async_session_sees_its_own_commit(
         self, postgres_async_session: AsyncSession

@@ -1,9 +1,9 @@
 """The shop's cache and token store on Redis."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis import ConnectionError, Redis, TimeoutError
 from redis.backoff import ExponentialBackoff
@@ -11,8 +11,9 @@ from redis.retry import Retry
 
 from ..domain import Unavailable
 
-TIMEOUT = 5.0
-"""Seconds that an answer may take."""
+if TYPE_CHECKING:
+    from ..settings import RedisSettings
+
 RETRY = Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=2)
 """How often a command is sent again where the connection failed."""
 
@@ -25,11 +26,13 @@ class RedisCache:
 
     @classmethod
     @contextmanager
-    def connect(cls, environment: Mapping[str, str]) -> Iterator["RedisCache"]:
-        """The cache at REDIS_URL; its connections are closed at the end of the block."""
-        url = environment["REDIS_URL"]
+    def connect(cls, settings: "RedisSettings") -> Iterator["RedisCache"]:
+        """The cache that the settings name; its connections are closed at the end of the block."""
         with Redis.from_url(
-            url, decode_responses=True, socket_timeout=TIMEOUT, retry=RETRY
+            settings.url,
+            decode_responses=True,
+            socket_timeout=settings.timeout_seconds,
+            retry=RETRY,
         ) as client:
             yield cls(client)
 

@@ -1,16 +1,22 @@
 """An identity provider that speaks OpenID Connect: https://openid.net/specs/openid-connect-core-1_0.html"""
 
-from collections.abc import Iterator, Mapping
+import base64
+import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx2
 import jwt
 
 from ..domain import Identity, InvalidCredentials
-from .http import TIMEOUT, HttpApi, open_client
+from .http import HttpApi, open_client
+
+if TYPE_CHECKING:
+    from ..settings import AuthProviderSettings
 
 ALGORITHMS = ["ES256", "RS256"]
 """How a token may be signed. None of them takes a public key for a shared secret."""
@@ -23,6 +29,7 @@ class Configuration:
     """Where the provider offers what."""
 
     issuer: str
+    authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
 
@@ -42,19 +49,10 @@ class AuthProvider:
 
     @classmethod
     @contextmanager
-    def connect(
-        cls, environment: Mapping[str, str], timeout: float = TIMEOUT
-    ) -> Iterator["AuthProvider"]:
-        """The provider at AUTH_PROVIDER_URL, which knows the service by AUTH_PROVIDER_CLIENT_ID,
-        AUTH_PROVIDER_CLIENT_SECRET and AUTH_PROVIDER_REDIRECT_URI.
-        """
-        with open_client(environment["AUTH_PROVIDER_URL"], timeout) as client:
-            yield cls(
-                client,
-                environment["AUTH_PROVIDER_CLIENT_ID"],
-                environment["AUTH_PROVIDER_CLIENT_SECRET"],
-                environment["AUTH_PROVIDER_REDIRECT_URI"],
-            )
+    def connect(cls, settings: "AuthProviderSettings") -> Iterator["AuthProvider"]:
+        """The provider that the settings name, and by what it knows the service."""
+        with open_client(settings.url, settings.timeout_seconds) as client:
+            yield cls(client, settings.client_id, settings.client_secret, settings.redirect_uri)
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -70,14 +68,28 @@ class AuthProvider:
             raise ValueError(f"its issuer is {issuer}")
         return Configuration(
             issuer=issuer,
+            authorization_endpoint=str(answer["authorization_endpoint"]),
             token_endpoint=str(answer["token_endpoint"]),
             jwks_uri=str(answer["jwks_uri"]),
         )
 
-    def identify(self, code: str) -> Identity:
-        return self.verify(self.exchange(code))
+    def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
+        query = {
+            "response_type": "code",
+            "scope": "openid email profile",
+            "client_id": self._client_id,
+            "redirect_uri": self._redirect_uri,
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": code_challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        return f"{self.configuration.authorization_endpoint}?{urlencode(query)}"
 
-    def exchange(self, code: str) -> str:
+    def identify(self, code: str, nonce: str, verifier: str) -> Identity:
+        return self.verify(self.exchange(code, verifier), nonce)
+
+    def exchange(self, code: str, verifier: str) -> str:
         """The signed identity token for a code, which works once.
 
         Raises:
@@ -92,6 +104,7 @@ class AuthProvider:
                 "grant_type": "authorization_code",
                 "code": code,
                 "redirect_uri": self._redirect_uri,
+                "code_verifier": verifier,
             },
             auth=(self._client_id, self._client_secret),
         )
@@ -99,11 +112,12 @@ class AuthProvider:
             raise InvalidCredentials("code")
         return self._api.read(response, lambda answer: str(answer["id_token"]))
 
-    def verify(self, token: str) -> Identity:
+    def verify(self, token: str, nonce: str) -> Identity:
         """Who an identity token is about.
 
         Raises:
-            InvalidCredentials: it is forged, expired, for somebody else, or its e-mail address is not verified.
+            InvalidCredentials: it is forged, expired, for another service or sign-in, or its e-mail
+                address is not verified.
             Unavailable: the provider does not tell its keys.
         """
         try:
@@ -119,9 +133,11 @@ class AuthProvider:
             )
         except jwt.PyJWTError as error:
             raise InvalidCredentials("identity token") from error
-        if claims.get("email_verified") is not True:
+        # Text such as "false" is not True either.
+        if claims.get("email_verified") is not True or claims.get("nonce") != nonce:
             raise InvalidCredentials("identity token")
-        return Identity(str(claims["email"]), _one_line(str(claims.get("name") or "")))
+        name = _one_line(str(claims.get("name") or ""))
+        return Identity(claims["iss"], claims["sub"], str(claims["email"]), name)
 
     def _key(self, key_id: str) -> jwt.PyJWK:
         if key_id not in self._keys:
@@ -131,6 +147,12 @@ class AuthProvider:
         if key_id not in self._keys:
             raise InvalidCredentials("identity token")
         return self._keys[key_id]
+
+
+def code_challenge(verifier: str) -> str:
+    """What a verifier looks like to who must not know it (RFC 7636, S256)."""
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _error(response: httpx2.Response) -> str:

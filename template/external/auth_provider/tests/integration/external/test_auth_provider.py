@@ -1,27 +1,42 @@
-import os
 import time
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 import pytest
 from pytest_httpserver import HTTPServer
 
-from {{ package_name }}.adapters.auth_provider import AuthProvider
+from {{ package_name }}.adapters.auth_provider import AuthProvider, code_challenge
 from {{ package_name }}.domain import (
     Identity,
     InvalidCredentials,
     Unavailable,
 )
+from {{ package_name }}.settings import AuthProviderSettings
 
+from tests.contracts import IdentityContract
 from tests.fixtures.auth_provider import (
+    CLIENT_ID,
     CONFIGURATION,
     KEYS,
+    REDIRECT_URI,
     TOKEN,
     AuthProviderDouble,
     new_key,
 )
 
-ADA = Identity("ada@example.com", "Ada")
+NONCE, VERIFIER = "a nonce", "a verifier"
+
+
+def ada(provider: AuthProvider) -> Identity:
+    return Identity(provider.configuration.issuer, "ada", "ada@example.com", "Ada")
+
+
+def identify(provider: AuthProvider, double: AuthProviderDouble) -> Identity:
+    """The person who begins a sign-in, logs in and comes back with the code."""
+    code = double.log_in(provider.authorization_url("a state", NONCE, VERIFIER))
+    return provider.identify(code, NONCE, VERIFIER)
 
 
 @pytest.fixture(params=["client", pytest.param("sandbox", marks=pytest.mark.network)])
@@ -36,6 +51,18 @@ def paths(server: HTTPServer) -> list[str]:
     return [request.path for request, _ in server.log]
 
 
+class TestIntegrationAuthProviderIdentity(IdentityContract):
+    @pytest.fixture
+    def identity(self, auth_provider_adapter: AuthProvider) -> AuthProvider:
+        return auth_provider_adapter
+
+    @pytest.fixture
+    def person(
+        self, auth_provider_person: Callable[[str, str], Callable[[str], str]]
+    ) -> Callable[[str, str], Callable[[str], str]]:
+        return auth_provider_person
+
+
 class TestIntegrationAuthProvider:
     def test_discovery_finds_the_endpoints(self, provider: AuthProvider) -> None:
         configuration = provider.configuration
@@ -45,24 +72,15 @@ class TestIntegrationAuthProvider:
 
     def test_unknown_code_identifies_nobody(self, provider: AuthProvider) -> None:
         with pytest.raises(InvalidCredentials):
-            provider.identify("guess")
+            provider.identify("guess", NONCE, VERIFIER)
 
     def test_token_that_somebody_else_signed_identifies_nobody(
         self, provider: AuthProvider
     ) -> None:
-        token = AuthProviderDouble(provider.configuration.issuer).token()
+        token = AuthProviderDouble(provider.configuration.issuer).token(nonce=NONCE)
 
         with pytest.raises(InvalidCredentials):
-            provider.verify(token)
-
-    def test_code_identifies_a_person_once(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
-    ) -> None:
-        code = auth_provider_double.code("ada@example.com", "Ada")
-
-        assert auth_provider_client.identify(code) == ADA
-        with pytest.raises(InvalidCredentials):
-            auth_provider_client.identify(code)
+            provider.verify(token, NONCE)
 
     def test_discovery_and_keys_are_asked_for_once(
         self,
@@ -71,7 +89,7 @@ class TestIntegrationAuthProvider:
         auth_provider_server: HTTPServer,
     ) -> None:
         for _ in range(3):
-            auth_provider_client.verify(auth_provider_double.token())
+            auth_provider_client.verify(auth_provider_double.token(nonce=NONCE), NONCE)
 
         assert sorted(paths(auth_provider_server)) == [CONFIGURATION, KEYS]
 
@@ -83,24 +101,31 @@ class TestIntegrationAuthProvider:
     ) -> None:
         issuer = f"{auth_provider_double.issuer}/"
         auth_provider_server.expect_oneshot_request(CONFIGURATION).respond_with_json(
-            {"issuer": issuer, "token_endpoint": "any", "jwks_uri": f"{issuer[:-1]}{KEYS}"}
+            {
+                "issuer": issuer,
+                "authorization_endpoint": "any",
+                "token_endpoint": "any",
+                "jwks_uri": f"{issuer[:-1]}{KEYS}",
+            }
         )
+        token = auth_provider_double.token(iss=issuer, nonce=NONCE)
 
-        assert auth_provider_client.verify(auth_provider_double.token(iss=issuer)) == ADA
+        assert auth_provider_client.verify(token, NONCE) == ada(auth_provider_client)
         with pytest.raises(InvalidCredentials):
-            auth_provider_client.verify(auth_provider_double.token())
+            auth_provider_client.verify(auth_provider_double.token(nonce=NONCE), NONCE)
 
     def test_new_key_of_the_provider_is_fetched(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:
-        old = auth_provider_double.token()
-        assert auth_provider_client.verify(old) == ADA
+        old = auth_provider_double.token(nonce=NONCE)
+        assert auth_provider_client.verify(old, NONCE) == ada(auth_provider_client)
 
         auth_provider_double.rotate()
 
-        assert auth_provider_client.verify(auth_provider_double.token()) == ADA
+        new = auth_provider_double.token(nonce=NONCE)
+        assert auth_provider_client.verify(new, NONCE) == ada(auth_provider_client)
         with pytest.raises(InvalidCredentials):
-            auth_provider_client.verify(old)
+            auth_provider_client.verify(old, NONCE)
 
     @pytest.mark.parametrize(
         "claims",
@@ -110,8 +135,13 @@ class TestIntegrationAuthProvider:
             {"aud": "another-service"},
             {"iss": "https://another.example.com"},
             {"email": None},
+            {"sub": None},
             {"email_verified": False},
+            {"email_verified": "false"},
+            {"email_verified": "true"},
             {"email_verified": None},
+            {"nonce": "another"},
+            {"nonce": None},
         ],
         ids=str,
     )
@@ -121,35 +151,36 @@ class TestIntegrationAuthProvider:
         auth_provider_double: AuthProviderDouble,
         claims: dict[str, Any],
     ) -> None:
-        token = auth_provider_double.token(**claims)
+        token = auth_provider_double.token(**{"nonce": NONCE, **claims})
 
         with pytest.raises(InvalidCredentials):
-            auth_provider_client.verify(token)
+            auth_provider_client.verify(token, NONCE)
 
     def test_token_that_just_expired_is_within_the_clock_skew(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:
-        token = auth_provider_double.token(exp=int(time.time()) - 1)
+        token = auth_provider_double.token(exp=int(time.time()) - 1, nonce=NONCE)
 
-        assert auth_provider_client.verify(token) == ADA
+        assert auth_provider_client.verify(token, NONCE) == ada(auth_provider_client)
 
     def test_forged_signature_under_a_known_key_id_identifies_nobody(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:
-        forged = auth_provider_double.token(key=new_key())
+        forged = auth_provider_double.token(key=new_key(), nonce=NONCE)
 
         with pytest.raises(InvalidCredentials):
-            auth_provider_client.verify(forged)
+            auth_provider_client.verify(forged, NONCE)
 
     def test_token_without_signature_identifies_nobody(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:
-        claims = jwt.decode(auth_provider_double.token(), options={"verify_signature": False})
+        token = auth_provider_double.token(nonce=NONCE)
+        claims = jwt.decode(token, options={"verify_signature": False})
         unsigned = jwt.encode(claims, "", "none", headers={"kid": auth_provider_double.key_id})
 
         for token in (unsigned, "", "not.a.token"):
             with pytest.raises(InvalidCredentials):
-                auth_provider_client.verify(token)
+                auth_provider_client.verify(token, NONCE)
 
     def test_error_then_success_identifies_the_person(
         self,
@@ -160,13 +191,13 @@ class TestIntegrationAuthProvider:
         for path in (CONFIGURATION, KEYS):
             auth_provider_server.expect_oneshot_request(path).respond_with_data("", 503)
 
-        assert auth_provider_client.identify(auth_provider_double.code()) == ADA
+        assert identify(auth_provider_client, auth_provider_double) == ada(auth_provider_client)
 
     @pytest.mark.parametrize(
         ("path", "answer"),
         [
             (CONFIGURATION, "[]"),
-            (CONFIGURATION, '{"issuer": "https://another.example.com"}'),
+            (CONFIGURATION, "{}"),
             (TOKEN, "{}"),
             (KEYS, "{}"),
             (KEYS, '{"keys": []}'),
@@ -185,7 +216,43 @@ class TestIntegrationAuthProvider:
         auth_provider_server.expect_oneshot_request(path).respond_with_data(answer)
 
         with pytest.raises(Unavailable, match="that nobody documented"):
-            auth_provider_client.identify(auth_provider_double.code())
+            identify(auth_provider_client, auth_provider_double)
+
+    def test_configuration_of_another_issuer_is_unavailable(
+        self, auth_provider_client: AuthProvider, auth_provider_server: HTTPServer
+    ) -> None:
+        usual = auth_provider_client.configuration
+        other = {**vars(usual), "issuer": "https://another.example.com"}
+        auth_provider_server.expect_oneshot_request(CONFIGURATION).respond_with_json(other)
+
+        with (
+            AuthProvider.connect(AuthProviderSettings.load()) as provider,
+            pytest.raises(Unavailable, match="its issuer is https://another.example.com"),
+        ):
+            provider.authorization_url("a state", NONCE, VERIFIER)
+
+    def test_authorization_url_has_state_nonce_and_challenge(
+        self, auth_provider_client: AuthProvider
+    ) -> None:
+        url = auth_provider_client.authorization_url("a state", NONCE, VERIFIER)
+
+        page, _, query = url.partition("?")
+        assert page == auth_provider_client.configuration.authorization_endpoint
+        assert dict(parse_qsl(query)) == {
+            "response_type": "code",
+            "scope": "openid email profile",
+            "client_id": CLIENT_ID,
+            "redirect_uri": REDIRECT_URI,
+            "state": "a state",
+            "nonce": NONCE,
+            "code_challenge": code_challenge(VERIFIER),
+            "code_challenge_method": "S256",
+        }
+
+    def test_challenge_is_that_of_the_standard(self) -> None:
+        verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+        assert code_challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
     def test_code_is_sent_once_as_it_works_once(
         self,
@@ -196,20 +263,20 @@ class TestIntegrationAuthProvider:
         auth_provider_server.expect_oneshot_request(TOKEN).respond_with_data("", 503)
 
         with pytest.raises(Unavailable, match="answered 503"):
-            auth_provider_client.identify(auth_provider_double.code())
+            identify(auth_provider_client, auth_provider_double)
 
         assert paths(auth_provider_server).count(TOKEN) == 1
 
     def test_refusal_that_is_the_services_own_fault_is_unavailable(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:
-        environment = {**os.environ, "AUTH_PROVIDER_REDIRECT_URI": "https://elsewhere.example.com"}
+        settings = AuthProviderSettings.load(redirect_uri="https://elsewhere.example.com")
 
         with (
-            AuthProvider.connect(environment) as provider,
+            AuthProvider.connect(settings) as provider,
             pytest.raises(Unavailable, match="refused with 400"),
         ):
-            provider.identify(auth_provider_double.code())
+            identify(provider, auth_provider_double)
 
     @pytest.mark.parametrize(
         ("told", "name"), [(None, ""), ("A\x00da\n", "Ada"), ("A" * 300, "A" * 200)]
@@ -221,26 +288,28 @@ class TestIntegrationAuthProvider:
         told: str | None,
         name: str,
     ) -> None:
-        token = auth_provider_double.token(name=told)
+        token = auth_provider_double.token(name=told, nonce=NONCE)
 
-        assert auth_provider_client.verify(token).name == name
+        assert auth_provider_client.verify(token, NONCE).name == name
 
     def test_wrong_secret_of_the_service_is_unavailable(
         self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
     ) -> None:
-        environment = {**os.environ, "AUTH_PROVIDER_CLIENT_SECRET": "wrong"}
+        settings = AuthProviderSettings.load(client_secret="wrong")
 
         with (
-            AuthProvider.connect(environment) as provider,
+            AuthProvider.connect(settings) as provider,
             pytest.raises(Unavailable, match="refused with 401"),
         ):
-            provider.identify(auth_provider_double.code())
+            identify(provider, auth_provider_double)
 
     @pytest.mark.fault("auth_provider", black_hole=True)
     @pytest.mark.usefixtures("auth_provider_client")
     def test_no_answer_in_time_is_unavailable(self) -> None:
+        settings = AuthProviderSettings.load(timeout_seconds=0.05)
+
         with (
-            AuthProvider.connect(os.environ, timeout=0.05) as provider,
+            AuthProvider.connect(settings) as provider,
             pytest.raises(Unavailable, match="timed out"),
         ):
-            provider.identify("any")
+            provider.identify("any", NONCE, VERIFIER)

@@ -10,6 +10,9 @@ from pytest_httpserver import HTTPServer
 
 from tests.fixtures.auth_provider import CONFIGURATION, KEYS, AuthProviderDouble
 
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+AUTHORIZATION = "?nonce=any&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
 
 def discover() -> dict[str, Any]:
     """What any client gets that is told by the environment where the provider is."""
@@ -23,6 +26,7 @@ def exchange(code: str) -> httpx2.Response:
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": os.environ["AUTH_PROVIDER_REDIRECT_URI"],
+        "code_verifier": VERIFIER,
     }
     return httpx2.post(discover()["token_endpoint"], data=form, auth=client)
 
@@ -39,7 +43,7 @@ class TestIntegrationAuthProviderContract:
     def test_code_is_exchanged_once_for_a_token_that_its_keys_verify(
         self, auth_provider_double: AuthProviderDouble
     ) -> None:
-        code = auth_provider_double.code("ada@example.com")
+        code = auth_provider_double.log_in(AUTHORIZATION)
 
         token = exchange(code).json()["id_token"]
 
@@ -66,7 +70,8 @@ class TestIntegrationAuthProviderContract:
         assert [httpx2.get(keys).status_code for _ in range(2)] == [503, 200]
 
     def test_unknown_client_gets_no_token(self, auth_provider_double: AuthProviderDouble) -> None:
-        form = {"grant_type": "authorization_code", "code": auth_provider_double.code()}
+        code = auth_provider_double.log_in(AUTHORIZATION)
+        form = {"grant_type": "authorization_code", "code": code}
 
         answer = httpx2.post(discover()["token_endpoint"], data=form, auth=("test-client", "guess"))
 

@@ -1,15 +1,18 @@
 """The payment gateway: its HTTP API, and the shop's payments on it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
 from ..domain import PaymentDeclined, Unavailable
-from .http import TIMEOUT, HttpApi, open_client
+from .http import HttpApi, open_client
+
+if TYPE_CHECKING:
+    from ..settings import PaymentGatewaySettings
 
 CURRENCY = "usd"
 
@@ -32,13 +35,10 @@ class PaymentGateway:
 
     @classmethod
     @contextmanager
-    def connect(
-        cls, environment: Mapping[str, str], timeout: float = TIMEOUT
-    ) -> Iterator["PaymentGateway"]:
-        """The gateway at PAYMENT_GATEWAY_URL, with PAYMENT_GATEWAY_KEY."""
-        headers = {"Authorization": f"Bearer {environment['PAYMENT_GATEWAY_KEY']}"}
-        url = environment["PAYMENT_GATEWAY_URL"]
-        with open_client(url, timeout, headers) as client:
+    def connect(cls, settings: "PaymentGatewaySettings") -> Iterator["PaymentGateway"]:
+        """The gateway that the settings name."""
+        headers = {"Authorization": f"Bearer {settings.key}"}
+        with open_client(settings.url, settings.timeout_seconds, headers) as client:
             yield cls(client)
 
     def create_intent(self, amount: int, currency: str, reference: str) -> PaymentIntent:

@@ -1,4 +1,4 @@
-import os
+from collections.abc import Callable
 from decimal import Decimal
 from uuid import uuid4
 
@@ -12,7 +12,9 @@ from {{ package_name }}.domain import (
     PaymentDeclined,
     Unavailable,
 )
+from {{ package_name }}.settings import PaymentGatewaySettings
 
+from tests.contracts import PaymentsContract
 from tests.factories import UserFactory
 from tests.fixtures.payment_gateway import DECLINED, PATH, PaymentGatewayDouble
 from tests.testbed.faults import Faults
@@ -34,6 +36,26 @@ def keys(server: HTTPServer) -> list[str]:
     return [request.headers["Idempotency-Key"] for request, _ in server.log]
 
 
+class TestIntegrationPaymentGatewayPayments(PaymentsContract):
+    @pytest.fixture
+    def payments(self, payment_gateway_adapter: PaymentGateway) -> PaymentGateway:
+        return payment_gateway_adapter
+
+    @pytest.fixture
+    def charged(
+        self, payment_gateway_double: PaymentGatewayDouble
+    ) -> Callable[[], dict[str, Decimal]]:
+        def charged() -> dict[str, Decimal]:
+            intents = payment_gateway_double.intents.items()
+            return {reference: Decimal(intent["amount"]) / 100 for reference, intent in intents}
+
+        return charged
+
+    @pytest.fixture
+    def decline_payments(self, payment_gateway_declines: Callable[[], None]) -> Callable[[], None]:
+        return payment_gateway_declines
+
+
 class TestIntegrationPaymentGateway:
     def test_create_intent_returns_the_payment(self, gateway: PaymentGateway) -> None:
         intent = gateway.create_intent(1000, "usd", reference())
@@ -48,13 +70,6 @@ class TestIntegrationPaymentGateway:
 
         assert again == first
         assert gateway.create_intent(1000, "usd", reference()).id != first.id
-
-    def test_charge_takes_the_amount_in_cents(
-        self, payment_gateway_client: PaymentGateway, payment_gateway_double: PaymentGatewayDouble
-    ) -> None:
-        payment_gateway_client.charge(Decimal("19.99"), "order-1")
-
-        assert payment_gateway_double.intents["order-1"]["amount"] == 1999
 
     def test_declined_card_is_payment_declined(
         self, payment_gateway_client: PaymentGateway, payment_gateway_server: HTTPServer
@@ -103,7 +118,7 @@ class TestIntegrationPaymentGateway:
     @pytest.mark.usefixtures("payment_gateway_client")
     def test_no_answer_in_time_is_unavailable(self) -> None:
         with (
-            PaymentGateway.connect(os.environ, timeout=0.05) as gateway,
+            PaymentGateway.connect(PaymentGatewaySettings.load(timeout_seconds=0.05)) as gateway,
             pytest.raises(Unavailable, match="timed out"),
         ):
             gateway.create_intent(1000, "usd", reference())
@@ -111,7 +126,9 @@ class TestIntegrationPaymentGateway:
     @pytest.mark.fault("payment_gateway", refuse=True)
     @pytest.mark.usefixtures("payment_gateway_client")
     def test_refused_connection_is_unavailable(self) -> None:
-        with PaymentGateway.connect(os.environ) as gateway, pytest.raises(Unavailable):
+        settings = PaymentGatewaySettings.load()
+
+        with PaymentGateway.connect(settings) as gateway, pytest.raises(Unavailable):
             gateway.create_intent(1000, "usd", reference())
 
     @pytest.mark.parametrize(
@@ -140,7 +157,7 @@ class TestIntegrationPaymentGateway:
     @pytest.mark.usefixtures("payment_gateway_client")
     def test_wrong_key_is_unavailable_and_not_declined(self) -> None:
         with (
-            PaymentGateway.connect({**os.environ, "PAYMENT_GATEWAY_KEY": "wrong"}) as gateway,
+            PaymentGateway.connect(PaymentGatewaySettings.load(key="wrong")) as gateway,
             pytest.raises(Unavailable, match="refused with 401"),
         ):
             gateway.create_intent(1000, "usd", reference())

@@ -1,13 +1,16 @@
 """{{ api.label }}: an HTTP API that the shop calls. Replace `get_status` by the calls that you need."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from .http import TIMEOUT, HttpApi, open_client
+from .http import HttpApi, open_client
+
+if TYPE_CHECKING:
+    from ..settings import {{ api.adapter }}Settings
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,10 @@ class {{ api.adapter }}:
 
     @classmethod
     @contextmanager
-    def connect(
-        cls, environment: Mapping[str, str], timeout: float = TIMEOUT
-    ) -> Iterator["{{ api.adapter }}"]:
-        """The API at {{ api.variable }}_URL, with {{ api.variable }}_KEY."""
-        headers = {"Authorization": f"Bearer {environment['{{ api.variable }}_KEY']}"}
-        url = environment["{{ api.variable }}_URL"]
-        with open_client(url, timeout, headers) as client:
+    def connect(cls, settings: "{{ api.adapter }}Settings") -> Iterator["{{ api.adapter }}"]:
+        """The API that the settings name."""
+        headers = {"Authorization": f"Bearer {settings.key}"}
+        with open_client(settings.url, settings.timeout_seconds, headers) as client:
             yield cls(client)
 
     def get_status(self) -> Status:

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 from pytest_httpserver import HTTPServer
 
@@ -8,6 +6,7 @@ from {{ package_name }}.adapters.{{ api.name }} import (
     Status,
 )
 from {{ package_name }}.domain import Unavailable
+from {{ package_name }}.settings import {{ api.adapter }}Settings
 
 from tests.fixtures.{{ api.name }} import PATH
 
@@ -100,7 +99,8 @@ class TestIntegration{{ api.adapter }}:
     @pytest.mark.fault("{{ api.name }}", black_hole=True)
     @pytest.mark.usefixtures("client")
     def test_no_answer_in_time_is_unavailable(self) -> None:
-        connection = {{ api.adapter }}.connect(os.environ, timeout=0.05)
+        settings = {{ api.adapter }}Settings.load(timeout_seconds=0.05)
+        connection = {{ api.adapter }}.connect(settings)
 
         with connection as client, pytest.raises(Unavailable, match="timed out"):
             client.get_status()

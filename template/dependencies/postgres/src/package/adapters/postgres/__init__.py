@@ -1,7 +1,8 @@
 """The shop's database on PostgreSQL."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError, TimeoutError
@@ -10,15 +11,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from ...domain import Unavailable
 from .repositories import ItemRepository, OrderRepository, Outbox, UserRepository
 
-__all__ = ["PostgresDatabase", "PostgresUnitOfWork"]
+if TYPE_CHECKING:
+    from ...settings import PostgresSettings
 
-CONNECT_SECONDS = 5
-SILENT_SECONDS = 10
-"""How long the server's machine may say nothing at all until the connection counts as lost."""
-POOL_SECONDS = 5.0
-"""How long a unit of work waits for one of the connections."""
-OPTIONS = "-c statement_timeout=10s -c lock_timeout=5s"
-"""What one statement may take, and how much of it may be waiting for a lock."""
+__all__ = ["PostgresDatabase", "PostgresUnitOfWork"]
 
 
 class PostgresUnitOfWork:
@@ -37,17 +33,19 @@ class PostgresDatabase:
 
     @classmethod
     @contextmanager
-    def connect(cls, environment: Mapping[str, str]) -> Iterator["PostgresDatabase"]:
-        """The database at DATABASE_URL, an SQLAlchemy URL; its connections are closed at the end of the block."""
+    def connect(cls, settings: "PostgresSettings") -> Iterator["PostgresDatabase"]:
+        """The database that the settings name; its connections are closed at the end of the block."""
+        statement = f"-c statement_timeout={settings.statement_seconds * 1000:.0f}ms"
+        lock = f"-c lock_timeout={settings.lock_seconds * 1000:.0f}ms"
         engine = create_engine(
-            environment["DATABASE_URL"],
+            settings.url,
             pool_pre_ping=True,
-            pool_timeout=POOL_SECONDS,
+            pool_timeout=settings.pool_seconds,
             connect_args={
-                "connect_timeout": CONNECT_SECONDS,
-                "options": OPTIONS,
-                "keepalives_idle": SILENT_SECONDS,
-                "tcp_user_timeout": SILENT_SECONDS * 1000,
+                "connect_timeout": settings.connect_seconds,
+                "options": f"{statement} {lock}",
+                "keepalives_idle": settings.silent_seconds,
+                "tcp_user_timeout": settings.silent_seconds * 1000,
             },
         )
         try:

@@ -1,11 +1,15 @@
 """The shop's repositories on SQLAlchemy sessions. Every write is flushed, so constraints speak at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from psycopg.errors import UniqueViolation
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from ...domain import (
     EmailTaken,
@@ -15,9 +19,11 @@ from ...domain import (
     Order,
     OrderStatus,
     OutOfStock,
-    Role,
+    ShopError,
+    SkuTaken,
     User,
 )
+from ...ports import Claim
 from .models import EventRow, ItemRow, OrderRow, UserRow
 
 
@@ -26,22 +32,28 @@ class UserRepository:
         self._session = session
 
     def add(self, user: User) -> None:
-        try:
-            with self._session.begin_nested():
-                self._session.add(UserRow(**vars(user)))
-        except IntegrityError as error:
-            raise EmailTaken(user.email) from error
+        with _unique(self._session, EmailTaken(user.email)):
+            self._session.add(UserRow(**vars(user)))
 
     def get(self, user_id: UUID) -> User:
         return _user(_get(self._session, UserRow, user_id))
+
+    def get_for_update(self, user_id: UUID) -> User:
+        return _user(_get(self._session, UserRow, user_id, with_for_update=True))
 
     def find_by_email(self, email: str) -> User | None:
         row = self._session.scalar(select(UserRow).where(UserRow.email == email))
         return _user(row) if row else None
 
+    def find_by_identity(self, issuer: str, subject: str) -> User | None:
+        found = select(UserRow).where(UserRow.issuer == issuer, UserRow.subject == subject)
+        row = self._session.scalar(found)
+        return _user(row) if row else None
+
     def save(self, user: User) -> None:
-        _assign(_get(self._session, UserRow, user.id), user)
-        self._session.flush()
+        row = _get(self._session, UserRow, user.id)
+        with _unique(self._session, EmailTaken(user.email)):
+            _assign(row, user)
 
 
 class ItemRepository:
@@ -49,8 +61,8 @@ class ItemRepository:
         self._session = session
 
     def add(self, item: Item) -> None:
-        self._session.add(ItemRow(**vars(item)))
-        self._session.flush()
+        with _unique(self._session, SkuTaken(item.sku)):
+            self._session.add(ItemRow(**vars(item)))
 
     def get(self, sku: str) -> Item:
         return _item(_get(self._session, ItemRow, sku))
@@ -108,18 +120,53 @@ class Outbox:
         self._session.add(EventRow(**vars(event)))
         self._session.flush()
 
-    def oldest(self) -> Event | None:
-        # The lock makes another relay wait, so that events keep their order.
-        row = self._session.scalar(
-            select(EventRow).order_by(EventRow.position).limit(1).with_for_update()
+    def claim(self, lease: float, attempts: int) -> Claim | None:
+        earlier = aliased(EventRow)
+        waits = select(earlier).where(
+            earlier.key == EventRow.key, earlier.position < EventRow.position
         )
-        return Event(row.type, row.key, row.data, row.id) if row else None
+        now = func.clock_timestamp()
+        free = or_(EventRow.claimed_until.is_(None), EventRow.claimed_until <= now)
+        next_one = (
+            select(EventRow)
+            .where(EventRow.attempts < attempts, free, ~waits.exists())
+            .order_by(EventRow.position)
+            .limit(1)
+            # What another relay is claiming at this moment is not free any more.
+            .with_for_update(skip_locked=True)
+        )
+        row = self._session.scalar(next_one.execution_options(populate_existing=True))
+        if row is None:
+            return None
+        row.attempts += 1
+        row.claimed_until = now + timedelta(seconds=lease)
+        self._session.flush()
+        return Claim(Event(row.type, row.key, row.data, row.id), row.attempts)
+
+    def release(self, claim: Claim) -> None:
+        self._session.execute(
+            update(EventRow)
+            .where(EventRow.id == claim.event.id)
+            .values(attempts=claim.attempt - 1, claimed_until=None)
+        )
 
     def remove(self, event: Event) -> None:
         self._session.execute(delete(EventRow).where(EventRow.id == event.id))
 
 
 Row = TypeVar("Row", UserRow, ItemRow, OrderRow)
+
+
+@contextmanager
+def _unique(session: Session, taken: ShopError) -> Iterator[None]:
+    """Write at the end of the block. Raises `taken` if that breaks a unique constraint."""
+    try:
+        with session.begin_nested():
+            yield
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation):
+            raise taken from error
+        raise
 
 
 def _get(session: Session, kind: type[Row], key: UUID | str, with_for_update: bool = False) -> Row:
@@ -141,9 +188,10 @@ def _user(row: UserRow) -> User:
         email=row.email,
         name=row.name,
         password_hash=row.password_hash,
-        role=Role(row.role),
         is_verified=row.is_verified,
         is_active=row.is_active,
+        issuer=row.issuer,
+        subject=row.subject,
     )
 
 

@@ -16,11 +16,13 @@ def upgrade() -> None:
         sa.Column("email", sa.String(320), nullable=False),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("password_hash", sa.String(200), nullable=False),
-        sa.Column("role", sa.String(20), nullable=False),
         sa.Column("is_verified", sa.Boolean(), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_users"),
-        sa.UniqueConstraint("email", name="uq_users_email"),
+        sa.Column("issuer", sa.String(255), nullable=True),
+        sa.Column("subject", sa.String(255), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_users_issuer")),
     )
     op.create_table(
         "items",
@@ -28,8 +30,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("price", sa.Numeric(12, 2), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
-        sa.CheckConstraint("quantity >= 0", name="ck_items_quantity_not_negative"),
-        sa.PrimaryKeyConstraint("sku", name="pk_items"),
+        sa.CheckConstraint("quantity >= 0", name=op.f("ck_items_quantity_not_negative")),
+        sa.PrimaryKeyConstraint("sku", name=op.f("pk_items")),
     )
     op.create_table(
         "orders",
@@ -39,12 +41,12 @@ def upgrade() -> None:
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("total_amount", sa.Numeric(12, 2), nullable=False),
         sa.Column("status", sa.String(20), nullable=False),
-        sa.CheckConstraint("quantity > 0", name="ck_orders_quantity_positive"),
-        sa.ForeignKeyConstraint(["sku"], ["items.sku"], name="fk_orders_sku_items"),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_orders_user_id_users"),
-        sa.PrimaryKeyConstraint("id", name="pk_orders"),
+        sa.CheckConstraint("quantity > 0", name=op.f("ck_orders_quantity_positive")),
+        sa.ForeignKeyConstraint(["sku"], ["items.sku"], name=op.f("fk_orders_sku_items")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_orders_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
     )
-    op.create_index("ix_orders_user_id", "orders", ["user_id"])
+    op.create_index(op.f("ix_orders_user_id"), "orders", ["user_id"])
 
 
 def downgrade() -> None:

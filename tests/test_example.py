@@ -1,0 +1,65 @@
+"""What the example does before and beside its tests: it starts, or says in one line why it cannot."""
+
+import re
+
+import pytest
+
+from .service import Service
+
+REQUIRED = [
+    "DATABASE_URL",
+    "REDIS_URL",
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "PAYMENT_GATEWAY_URL",
+    "PAYMENT_GATEWAY_KEY",
+    "AUTH_PROVIDER_URL",
+    "AUTH_PROVIDER_CLIENT_ID",
+    "AUTH_PROVIDER_CLIENT_SECRET",
+    "AUTH_PROVIDER_REDIRECT_URI",
+]
+STARTS = {
+    "all": ["shop"],
+    "worker": ["shop.entrypoints.consumer"],
+    "grpc": ["shop.entrypoints.grpc"],
+    "rest": ["uvicorn", "--factory", "shop.entrypoints.rest:create_app"],
+}
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_start_without_settings_names_them_all_in_one_line(
+    everything: Service, start: list[str]
+) -> None:
+    done = everything.run(str(everything.python), "-m", *start)
+
+    missing = ", ".join(f"{variable} is not set" for variable in REQUIRED)
+    assert done.code == 1
+    assert done.output == f"The service cannot start: {missing}\n"
+
+
+def test_wrong_setting_is_named_without_its_value(everything: Service) -> None:
+    environment = {"KAFKA_SESSION_MS": "a secret"}
+
+    done = everything.run(str(everything.python), "-m", "shop", env=environment)
+
+    assert "KAFKA_SESSION_MS Input should be a valid integer" in done.output
+    assert "a secret" not in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_migration_without_a_database_is_one_line(everything: Service) -> None:
+    done = everything.run(str(everything.python), "-m", "alembic", "current")
+
+    assert (done.code, done.output) == (
+        1,
+        "DATABASE_URL is not set: it names the database to migrate\n",
+    )
+
+
+def test_every_limit_of_time_has_a_default_and_none_is_long(everything: Service) -> None:
+    settings = (everything.path / "src" / "shop" / "settings.py").read_text()
+
+    limits = re.findall(r"^    (\w+_seconds): (?:int|float) = (\d+)$", settings, re.MULTILINE)
+
+    # PostgreSQL five, Redis, Kafka and three third parties one each.
+    assert len(limits) == len(re.findall(r"_seconds: ", settings)) == 10
+    assert all(1 <= int(seconds) <= 10 for _, seconds in limits)
