@@ -164,6 +164,7 @@ def test_no_client_reaches_a_server_that_was_not_handed_out(
         assert f"during tests/unit/test_refused.py::{name}" in text, (name, text)
         assert "environment.toml" in text and "@pytest.mark.network" in text
         assert len(text.splitlines()) == 1, (name, text)
+    assert "was not interrupted" not in done.output
     assert "secret" not in done.output
     late = f"127.0.0.1:{servers.ports['test_late_thread']} from tests/unit/test_refused.py:"
     assert done.output.count(late) == 1

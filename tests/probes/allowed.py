@@ -13,7 +13,7 @@ import types
 
 import pytest
 
-from tests.testbed.safety import guard
+from tests.testbed.safety import clients, guard
 
 PLACES = json.loads(os.environ["PLACES"])
 LISTEN = """
@@ -173,6 +173,24 @@ def test_listed_name(port, allowed, monkeypatch):
 
 def test_listed_path(allowed):
     allowed(PLACES["path"])
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(PLACES["path"])
+
+
+def test_postgres_goes_where_the_guard_looked(port, allowed, monkeypatch, tmp_path):
+    (tmp_path / "services").write_text(f"[mine]\nhost=127.0.0.1\nport={port}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    allowed(f"localhost:{port}")
+    module = types.SimpleNamespace(connect=lambda conninfo: conninfo)
+    clients._psycopg(module)
+
+    conninfo = module.connect("service=mine host=''")
+
+    assert f"host=127.0.0.1 port={port}" in conninfo
+
+
+def test_listed_folder(allowed):
+    allowed(os.path.dirname(PLACES["path"]))
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(PLACES["path"])
 

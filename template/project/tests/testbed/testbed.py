@@ -274,7 +274,9 @@ def _allow(dependency: Dependency, url: str) -> None:
     hosts = re.split("[/?#]", url.partition("://")[2] or url)[0].rpartition("@")[2]
     for host in hosts.split(","):
         parts = urlsplit(f"//{host}")
-        guard.allow(parts.hostname or "localhost", parts.port or dependency.container_port)
+        # Without a port, every server of this machine would be allowed.
+        if port := parts.port or dependency.container_port:
+            guard.allow(parts.hostname or "localhost", port)
 
 
 def _dump(rung: Rung | Unavailable) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def allow(host: str, port: int | None = None) -> None:
 
 
 def allow_socket(path: str) -> None:
-    """Let the tests connect to a Unix socket."""
+    """Let the tests connect to a Unix socket, or to all in a folder."""
     _Guard.allowed.add((normal(path), None))
 
 
@@ -352,7 +352,9 @@ def _is_allowed(place: Place) -> bool:
     host, port = place
     if place in _Guard.allowed or place in _Guard.own or (host, None) in _Guard.allowed:
         return True
-    if port is None or not is_address(host):
+    if port is None:
+        return host[0] == "/" and (os.path.dirname(host), None) in _Guard.allowed
+    if not is_address(host):
         return False
     # Sockets are told addresses. Names are looked up each time, as a name may move.
     for name, its_port in list(_Guard.allowed):
