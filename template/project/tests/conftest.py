@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,6 +32,24 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the other layers unread when unit tests run: their imports take longer than the tests."""
     return True if config.option.markexpr == "unit" and collection_path in LAYERS else None
+
+
+class OutsideLayers(pytest.Module):
+    """A test file that no command would run, as commands select tests by their layer."""
+
+    def collect(self) -> NoReturn:
+        raise self.CollectError(
+            f"{self.path.relative_to(TESTS.parent)} is outside the test layers, so no command runs it: "
+            "move it to tests/unit, tests/integration or tests/e2e"
+        )
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> OutsideLayers | None:
+    """Report test files outside the layers as errors."""
+    inside = any(module_path.is_relative_to(layer) for layer in (TESTS / "unit", *LAYERS))
+    return None if inside else OutsideLayers.from_parent(parent, path=module_path)
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,11 @@
 """Quality gates of the integration and end-to-end tests: `python -m tests.gates [pytest options]`.
 
-Runs these tests twice, the second time in the reversed order of the first, and judges them by
-tests/gates.toml. Each gate that is missed is followed by what to look at; one that is open has
-nothing to judge yet.
+Runs these tests twice, the second time in the reverse order, and compares the results with the
+limits in tests/gates.toml. Below a gate that failed stands what to look at. If a test fails in the
+first run, the second one is left out: --keep-going runs it all the same.
 
-Exit code: 0 if no gate is missed, 1 if one is, 2 if tests/gates.toml is at fault, and pytest's
-own if it could not run the tests.
+Exit code: 0 if no gate failed, 1 if one did, 2 if tests/gates.toml is invalid, and pytest's own
+exit code if it could not run the tests.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -91,20 +91,35 @@ class Run:
     record: Record
     leftovers: list[str]
 
+    @property
+    def again(self) -> str:
+        """The command that runs the tests in the same order."""
+        seed = self.record.seed
+        command = f'pytest -m "{MARKERS}"'
+        if seed is not None:
+            command += f" --randomly-seed={seed}"
+        return command if self.name == "first" else f"{command} -p {recorder.__name__} --reversed"
+
 
 @dataclass(frozen=True)
 class Gate:
-    """What one gate asks for and sees."""
+    """The result of one gate."""
 
     name: str
-    asked: str
-    seen: str
+    run: str
+    """Which run it judges: first, second or both."""
+    required: str
+    actual: str
     verdict: str
     details: Sequence[str] = ()
 
 
-def judged(name: str, asked: str, seen: str, faults: Sequence[str]) -> Gate:
-    return Gate(name, asked, seen, "MISSED" if faults else "ok", faults)
+def judged(name: str, run: str, required: str, actual: str, faults: Sequence[str]) -> Gate:
+    return Gate(name, run, required, actual, "FAILED" if faults else "passed", faults)
+
+
+def not_judged(name: str, run: str, required: str, reason: str) -> Gate:
+    return Gate(name, run, required, "-", "not judged", [reason])
 
 
 def read_settings() -> Settings:
@@ -112,7 +127,7 @@ def read_settings() -> Settings:
     try:
         found = tomllib.loads((ROOT / SETTINGS).read_text())
     except FileNotFoundError:
-        raise Misconfigured(f"there is no such file: `git restore {SETTINGS}`") from None
+        raise Misconfigured(f"not found: `git restore {SETTINGS}`") from None
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(str(error)) from error
     kinds = {"max_seconds": "a number", "ignore": "a list", "covered": "a table", "tool": "a table"}
@@ -125,7 +140,7 @@ def read_settings() -> Settings:
         _require(entry, {"percent": "a number", "paths": "a list"}, table)
         for pattern in entry["paths"]:
             if not _files([pattern]):
-                raise Misconfigured(f"{table} has {pattern!r}, which no Python file matches")
+                raise Misconfigured(f"{table}: {pattern!r} matches no Python file")
         files = set(_files(entry["paths"])) - set(_files(omit))
         covered[group] = Target(entry["percent"], sorted(files))
     return Settings(found["max_seconds"], found["ignore"], covered)
@@ -146,10 +161,10 @@ def _files(patterns: Iterable[str]) -> list[str]:
 
 
 def run_tests(name: str, options: Sequence[str], folder: Path, *, measured: bool) -> Run:
-    """Run the tests in a pytest of their own, which writes to the terminal as ever.
+    """Run the tests in a pytest of their own, whose output goes to the terminal.
 
     Raises:
-        NotRun: pytest did not come to its end.
+        NotRun: pytest could not run the tests.
     """
     path = folder / f"{name}.json"
     command = [sys.executable, "-m"]
@@ -161,13 +176,33 @@ def run_tests(name: str, options: Sequence[str], folder: Path, *, measured: bool
     variables = {recorder.VARIABLE: str(path), "COVERAGE_FILE": str(folder / "coverage")}
     environment = {**os.environ, **variables}
     print(f"== {name} run", flush=True)
-    begun = time.monotonic()
+    changed = changed_files()
+    started = time.monotonic()
     done = subprocess.run([*command, *options], cwd=ROOT, env=environment, check=False)
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     if done.returncode not in RAN or not path.exists():
         raise NotRun(done.returncode or ExitCode.INTERNAL_ERROR)
     record = Record(**json.loads(path.read_text()))
-    return Run(name, seconds, record, leftovers(record, path))
+    files = [f"file {name}" for name, _ in sorted(changed_files().items() - changed.items())]
+    return Run(name, seconds, record, [*leftovers(record, path), *record.left, *files])
+
+
+def changed_files() -> dict[str, float]:
+    """The untracked and modified files of the checkout, with the time of their last change."""
+    command = ["git", "ls-files", "-z", "--modified", "--others", "--exclude-standard"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return {}
+    found = {name: ROOT / name for name in done.stdout.split("\0") if name}
+    return {n: path.stat().st_mtime if path.exists() else 0.0 for n, path in found.items()}
+
+
+def fails_alone(test: str, options: Sequence[str]) -> bool:
+    """Run one test by itself."""
+    command = [sys.executable, "-m", "pytest", "-m", "", "-q", "--no-header", test, *options]
+    print(f"== alone: {test}", flush=True)
+    return subprocess.run(command, cwd=ROOT, check=False).returncode != ExitCode.OK
 
 
 def leftovers(record: Record, path: Path) -> list[str]:
@@ -198,25 +233,44 @@ def _comes_from(process: psutil.Process, record: Record, path: Path) -> bool:
     return False
 
 
-def judge_tests(first: Run, second: Run) -> list[Gate]:
-    """Whether the tests pass, and whether they do in either order."""
-    count = len(first.record.tests)
+def judge_tests(runs: Sequence[Run]) -> Gate:
+    """Whether every test passes in each of the runs."""
+    first = runs[0].record
+    count = len(first.tests)
     if not count:
-        return [Gate("tests pass", "all", "none", "open", ["no test was selected"])]
-    always = sorted(set(first.record.failed) & set(second.record.failed))
-    again = f'pytest -m "{MARKERS}"'
-    if first.record.seed is not None:
-        again += f" --randomly-seed={first.record.seed}"
-    once = set(first.record.failed) ^ set(second.record.failed)
+        return Gate("tests pass", "both", "all", "none", "not configured", ["no test was selected"])
+    always = sorted(set.intersection(*(set(run.record.failed) for run in runs)))
+    passed = count - len(always) - len(first.skipped) - len(first.xfailed)
+    actual = f"{passed} of {count}"
+    notes = []
+    for word, reasons in ("skipped", first.skipped), ("xfailed", first.xfailed):
+        if reasons:
+            actual += f", {len(reasons)} {word}"
+        for reason in sorted(set(reasons.values())):
+            tests = sorted(test for test in reasons if reasons[test] == reason)
+            more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+            notes.append(f"{word}: {tests[0]}{more}: {reason or 'no reason given'}")
+    which = "both" if len(runs) > 1 else "first"
+    verdict = "FAILED" if always else "passed"
+    return Gate("tests pass", which, "all", actual, verdict, [*always, *notes])
+
+
+def judge_order(first: Run, second: Run, fails_alone: Callable[[str], bool]) -> Gate:
+    """Whether a test passes in one order and fails in the other."""
     faults = []
-    for run, command in (first, again), (second, f"{again} -p {recorder.__name__} --reversed"):
-        if failed := sorted(once & set(run.record.failed)):
-            faults += [f"fails only in the {run.name} run: {test}" for test in failed]
-            faults.append(f"the same again: {command}")
-    return [
-        judged("tests pass", "all", f"{count - len(always)} of {count}", always),
-        judged("pass in either order", "all", _all_but(len(once)), faults),
-    ]
+    once = set(first.record.failed) ^ set(second.record.failed)
+    for run in first, second:
+        failed = sorted(once & set(run.record.failed))
+        for test in failed:
+            cause = (
+                "fails alone too: it needs another test to run first"
+                if fails_alone(test)
+                else "passes alone: another test disturbs it, or it is unreliable"
+            )
+            faults += [f"fails only in the {run.name} run: {test}", f"    {cause}"]
+        if failed:
+            faults.append(f"to repeat that order: {run.again}")
+    return judged("pass in either order", "both", "all", _all_but(len(once)), faults)
 
 
 def judge_coverage(covered: Mapping[str, Target], data: Path) -> list[Gate]:
@@ -238,15 +292,15 @@ def judge_coverage(covered: Mapping[str, Target], data: Path) -> list[Gate]:
             hit += len(statements) - len(missing)
             if missing:
                 faults.append(f"{path}: {spans}")
-        asked = f"{target.percent:g} %"
+        required = f"{target.percent:g} %"
         if not total:
             hint = f"fill in `paths` of [covered.{group}] in {SETTINGS}"
-            gates.append(Gate(title, asked, "no code", "open", [hint]))
+            gates.append(Gate(title, "first", required, "no code", "not configured", [hint]))
             continue
         # Rounded down: what is shown as enough is enough.
-        seen = f"{math.floor(1000 * hit / total) / 10:g} %"
+        actual = f"{math.floor(1000 * hit / total) / 10:g} %"
         enough = 100 * hit >= target.percent * total
-        gates.append(judged(title, asked, seen, [] if enough else faults))
+        gates.append(judged(title, "first", required, actual, [] if enough else faults))
     return gates
 
 
@@ -263,7 +317,7 @@ def error_lines(path: str) -> set[int]:
 
 def judge_time(seconds: float, limit: float) -> Gate:
     faults = ["see the slowest tests above"] if seconds > limit else []
-    return judged("suite is quick", f"{limit:g} s", f"{seconds:.1f} s", faults)
+    return judged("suite is quick", "second", f"{limit:g} s", f"{seconds:.1f} s", faults)
 
 
 def judge_names(names: Iterable[list[str]], ignore: Iterable[str]) -> Gate:
@@ -285,16 +339,17 @@ def judge_names(names: Iterable[list[str]], ignore: Iterable[str]) -> Gate:
         elif function and not FUNCTION.fullmatch(function):
             faults[name] = "test_<scenario>_<expected_outcome>"
     details = [f"{name}: should be {form}" for name, form in faults.items()]
-    return judged("names keep to the rules", "all", _all_but(len(faults)), details)
+    return judged("names follow the rules", "first", "all", _all_but(len(faults)), details)
 
 
 def _all_but(count: int) -> str:
     return f"all but {count}" if count else "all"
 
 
-def judge_leftovers(runs: Iterable[Run]) -> Gate:
+def judge_leftovers(runs: Sequence[Run]) -> Gate:
     faults = [f"after the {run.name} run: {left}" for run in runs for left in run.leftovers]
-    return judged("left behind", "nothing", str(len(faults) or "nothing"), faults)
+    which = "both" if len(runs) > 1 else "first"
+    return judged("left behind", which, "nothing", str(len(faults) or "nothing"), faults)
 
 
 def time_report(record: Record) -> list[str]:
@@ -313,7 +368,10 @@ def time_report(record: Record) -> list[str]:
 
 
 def gate_report(gates: Iterable[Gate]) -> list[str]:
-    rows = [("gate", "asked", "seen", ""), *((g.name, g.asked, g.seen, g.verdict) for g in gates)]
+    rows = [
+        ("gate", "run", "required", "actual", ""),
+        *((g.name, g.run, g.required, g.actual, g.verdict) for g in gates),
+    ]
     header, *lines = aligned(rows)
     details = [[f"    {detail}" for detail in gate.details] for gate in gates]
     return [header, *(text for line, more in zip(lines, details) for text in (line, *more))]
@@ -330,7 +388,8 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _, options = parser.parse_known_args(arguments)
+    parser.add_argument("--keep-going", action="store_true", help="go on after a failed first run")
+    known, options = parser.parse_known_args(arguments)
     try:
         settings = read_settings()
     except Misconfigured as error:
@@ -341,26 +400,39 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(temporary)
         try:
             first = run_tests("first", options, folder, measured=True)
-            order = ["--reversed"]
-            if first.record.seed is not None:
-                order.append(f"--randomly-seed={first.record.seed}")
-            second = run_tests("second", [*order, *options], folder, measured=False)
+            failed = len(first.record.failed)
+            runs = [first]
+            if known.keep_going or not failed:
+                order = ["--reversed"]
+                if first.record.seed is not None:
+                    order.append(f"--randomly-seed={first.record.seed}")
+                runs.append(run_tests("second", [*order, *options], folder, measured=False))
         except NotRun as error:
             (code,) = error.args
-            print(f"The gates cannot judge: pytest ended with exit code {code}.", file=sys.stderr)
+            print(f"Gates not evaluated: pytest exited with code {code}.", file=sys.stderr)
             return int(code)
-        gates = [
-            *judge_tests(first, second),
-            *judge_coverage(settings.covered, folder / "coverage"),
-            judge_time(second.seconds, settings.max_seconds),
-            judge_names(first.record.names, settings.ignore),
-            judge_leftovers((first, second)),
-        ]
+        gates = [judge_tests(runs)]
+        if len(runs) > 1:
+            gates.append(judge_order(first, runs[1], lambda test: fails_alone(test, options)))
+        else:
+            reason = f"{failed} failed in the first run: --keep-going runs them once more"
+            gates.append(not_judged("pass in either order", "both", "all", reason))
+        if failed:
+            reason = "a failed test may not reach the code that it covers"
+            gates += [
+                not_judged(title, "first", f"{settings.covered[group].percent:g} %", reason)
+                for group, title in GROUPS.items()
+            ]
+        else:
+            gates += judge_coverage(settings.covered, folder / "coverage")
+        if len(runs) > 1:
+            gates.append(judge_time(runs[1].seconds, settings.max_seconds))
+        gates += [judge_names(first.record.names, settings.ignore), judge_leftovers(runs)]
 
-    times = time_report(second.record)
-    print("\n== times, of the second run: it measures no coverage", *times, sep="\n")
+    measured = ", of the second run: it measures no coverage" if len(runs) > 1 else ""
+    print(f"\n== times{measured}", *time_report(runs[-1].record), sep="\n")
     print("\n== gates", *gate_report(gates), sep="\n")
-    return int(any(gate.verdict == "MISSED" for gate in gates))
+    return int(any(gate.verdict == "FAILED" for gate in gates))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,10 @@ class Dependency(ABC):
     def remove_traces(self, data: Path) -> None:
         """Remove what a killed embedded server leaves outside `data`, its folder."""
 
+    def contents(self, url: str) -> dict[str, str]:
+        """What a test can leave at the address that tests get: each thing and its state."""
+        return {}
+
     def discard(self, url: str, prefix: str) -> None:
         """Remove what a run made on a server that outlives it: all that begins with `prefix`.
 

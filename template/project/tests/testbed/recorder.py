@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from .dependency import known
+from .processes import NotReady
 from .run import Server
 from .testbed import Testbed
 
@@ -35,6 +36,12 @@ class Record:
     tests: dict[str, float] = field(default_factory=dict)
     """Seconds of each test, with its set-up and tear-down."""
     failed: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Reason of each test that was skipped."""
+    xfailed: dict[str, str] = field(default_factory=dict)
+    """Reason of each test that failed as its `xfail` marker expects."""
+    left: list[str] = field(default_factory=list)
+    """What the tests left on their servers and in the environment variables."""
     names: list[list[str]] = field(default_factory=list)
     """File, class and function of each integration test, selected or not."""
     servers: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -52,8 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         raise pytest.UsageError(
-            "the gates run the tests in one process, as several have no order to turn round: "
-            "leave -n out, or add -n 0"
+            "the gates run the tests in one process, because several workers have no single "
+            "order to reverse: leave -n out, or add -n 0"
         )
     config.pluginmanager.register(Recorder(config))
 
@@ -65,6 +72,9 @@ class Recorder:
         self._ending: dict[pytest.FixtureDef[Any], float] = {}
         self._spent: dict[str, float] = defaultdict(float)
         self._users: dict[str, set[str]] = defaultdict(set)
+        self._environment: dict[str, str] = {}
+        self._contents: dict[str, tuple[str, dict[str, str]]] = {}
+        """By server, its URL and what it held before the first test used it."""
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         if isinstance(item, pytest.Function) and item.path.is_relative_to(
@@ -80,7 +90,8 @@ class Recorder:
             )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        # After every other plugin has had its say: only the order that is run can be turned round.
+        self._environment = dict(os.environ)
+        # After every other plugin has had its say: only the final order can be reversed.
         if self._config.getoption("--reversed"):
             session.items.reverse()
 
@@ -90,7 +101,9 @@ class Recorder:
     ) -> Generator[None, object, object]:
         begun = time.perf_counter()
         try:
-            return (yield)
+            value = yield
+            self._look_before(fixturedef, value)
+            return value
         finally:
             self._spend(fixturedef, request, begun)
             # The last finalizer is the first to run.
@@ -113,17 +126,44 @@ class Recorder:
             self._spent[name] += time.perf_counter() - begun
             self._users[name].add(request.node.nodeid)
 
+    def _look_before(self, fixturedef: pytest.FixtureDef[Any], value: object) -> None:
+        name, _, part = fixturedef.argname.rpartition("_")
+        if part == "url" and name in known() and isinstance(value, str):
+            self._contents[name] = value, known()[name].contents(value)
+
+    def _left(self) -> Iterator[str]:
+        """What is there after the tests and was not, or was another, before them."""
+        for name, (url, before) in self._contents.items():
+            try:
+                known()[name].check(url)
+            except NotReady as error:
+                yield f"{name}: not compared: {error}"
+                continue
+            for thing, state in sorted(known()[name].contents(url).items()):
+                if before.get(thing) != state:
+                    yield f"{name}: {thing}{state and f' ({state})'}"
+        after = dict(os.environ)
+        after.pop("PYTEST_CURRENT_TEST", None)
+        for variable in sorted(after.keys() | self._environment.keys()):
+            if after.get(variable) != self._environment.get(variable):
+                yield f"environment variable {variable}"
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         record, name = self._record, report.nodeid
         record.tests[name] = record.tests.get(name, 0.0) + report.duration
         if report.failed and name not in record.failed:
             record.failed.append(name)
+        elif report.skipped and hasattr(report, "wasxfail"):
+            record.xfailed[name] = report.wasxfail
+        elif report.skipped and isinstance(report.longrepr, tuple):
+            record.skipped[name] = report.longrepr[2].removeprefix("Skipped: ")
 
     def pytest_sessionfinish(self) -> None:
         # The plugin for itself is loaded by a conftest, after this one.
         from .plugin import testbed_if_any
 
         record = self._record
+        record.left = list(self._left())
         record.seed = self._config.getoption("randomly_seed", None)
         record.resets = {
             name: spent / len(self._users[name]) for name, spent in self._spent.items()

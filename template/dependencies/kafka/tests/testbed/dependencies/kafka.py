@@ -1,6 +1,7 @@
 """Kafka: its address, its embedded broker, its leftovers."""
 
 import importlib.util
+import re
 import shutil
 import signal
 import struct
@@ -71,6 +72,15 @@ class Kafka(Dependency):
             )
         [(host, own)] = told
         return host.encode() + struct.pack(">i", own), host.encode() + struct.pack(">i", port)
+
+    def contents(self, url: str) -> dict[str, str]:
+        from confluent_kafka.admin import AdminClient
+
+        admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
+        # Topics that the fixtures make are removed with the run, or by it.
+        ours = re.compile("test-[0-9a-f]{8}-|__")
+        names = admin.list_topics(timeout=5).topics
+        return {f"topic {name}": "" for name in names if not ours.match(name)}
 
     def discard(self, url: str, prefix: str) -> None:
         from confluent_kafka import KafkaException

@@ -119,6 +119,22 @@ class Postgres(Dependency):
             # The number is negative while the database is made.
             _remove_segment(segment[1], lines[0].lstrip("-"))
 
+    def contents(self, url: str) -> dict[str, str]:
+        import psycopg
+        from psycopg.sql import SQL, Identifier
+
+        with psycopg.connect(plain(url)) as connection:
+            tables = connection.execute(
+                "SELECT schemaname, tablename FROM pg_tables "
+                "WHERE schemaname <> 'information_schema' AND NOT starts_with(schemaname, 'pg_')"
+            ).fetchall()
+            counts = {}
+            for schema, table in tables:
+                count = SQL("SELECT count(*) FROM {}").format(Identifier(schema, table))
+                row = connection.execute(count).fetchone()
+                counts[f"table {schema}.{table}"] = f"{row[0] if row else 0} rows"
+        return counts
+
     def discard(self, url: str, prefix: str) -> None:
         import psycopg
 

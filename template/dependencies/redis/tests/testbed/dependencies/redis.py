@@ -46,6 +46,12 @@ class Redis(Dependency):
             *parse_qs(parts.query).get("client_name", []),
         ]
 
+    def contents(self, url: str) -> dict[str, str]:
+        import redis
+
+        with redis.Redis.from_url(url) as client:
+            return {f"key {key.decode(errors='replace')}": "" for key in client.scan_iter()}
+
     def embedded_program(self) -> str | None:
         for program in ("redis-server", "valkey-server"):
             if found := shutil.which(program):
