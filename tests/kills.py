@@ -23,6 +23,9 @@ import psutil
 from .service import Service
 
 VICTIMS = ("controller", "worker", "keeper", "server", "all")
+"""What is killed: one process of a kind, or all of a run."""
+RUNS_IN_A_ROW = 4
+"""Runs that are killed before one may end."""
 END_SECONDS = 120.0
 """How long a run may go on after a kill."""
 
@@ -60,43 +63,49 @@ class Kills:
         self._clean_run()
         self._seconds = time.monotonic() - begun
 
-    def round(self) -> None:
-        """Kill something of one run, and check that the next run is green and leaves nothing.
+    def round(self, runs: int) -> None:
+        """Kill something of each of so many runs, and check the next: green, with nothing left.
 
         Raises:
-            AssertionError: it is not, or the killed run did not end.
+            AssertionError: it is not, or a killed run did not end.
         """
-        wanted = self._random.choice(VICTIMS)
-        delay = self._random.uniform(0, self._seconds / 2)
-        several = wanted == "worker" or self._random.random() < 0.5
+        servers = [self._killed_run() for _ in range(runs)]
+        self._clean_run()
+        self._must_be_gone(set().union(*servers))
+
+    def _killed_run(self) -> set[int]:
+        """Kill up to three processes of a run, one after the other, and return its servers."""
+        wanted = self._random.sample(VICTIMS, self._random.randint(1, 3))
+        several = "worker" in wanted or self._random.random() < 0.3
         process = self._start(*(("-n", "2") if several else ()))
+        servers: set[int] = set()
         try:
-            servers = self._kill(process, wanted, delay)
+            for kind in wanted:
+                servers |= self._kill(process, kind)
             process.communicate(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the run hangs after {wanted} was killed") from None
+            raise AssertionError(f"the run hangs after a kill of {', '.join(wanted)}") from None
         finally:
             process.kill()
             process.communicate()
-        self._clean_run()
-        self._must_be_gone(servers)
+        return servers
 
-    def _kill(self, controller: subprocess.Popen[str], wanted: str, delay: float) -> set[int]:
-        """Kill a process of the wanted kind, some time after there is one; return the servers."""
-        while controller.poll() is None and not self._kinds(controller)[wanted]:
-            time.sleep(0.01)
+    def _kill(self, controller: subprocess.Popen[str], kind: str) -> set[int]:
+        """Kill a process of a kind, some time after there is one; return the servers."""
+        while not self._kinds(controller)[kind]:
+            if controller.poll() is not None:
+                return set()
+            time.sleep(0.05)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            controller.wait(delay)
+            controller.wait(self._random.uniform(0, self._seconds / 3))
         kinds = self._kinds(controller)
-        chosen = kinds[wanted]
-        if wanted != "all" and chosen:
-            chosen = [self._random.choice(chosen)]
-        if not chosen:  # the run ended first
-            wanted = "nothing"
-        for pid in chosen:
+        victims = kinds[kind]
+        if victims and kind != "all":
+            victims = [self._random.choice(victims)]
+        for pid in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
                 psutil.Process(pid).send_signal(signal.SIGKILL)
-        self.done[wanted] += 1
+        self.done[kind] += bool(victims)
         return set(kinds["server"])
 
     def _kinds(self, controller: subprocess.Popen[str]) -> dict[str, list[int]]:
@@ -104,7 +113,7 @@ class Kills:
         kinds = {
             "controller": [controller.pid] if controller.poll() is None else [],
             "worker": [
-                child.pid for child in _children(controller.pid) if "execnet" in _words(child)
+                child.pid for child in _children(controller.pid) if "exec(eval(" in _words(child)
             ],
             "keeper": [each.pid for each in keepers],
             "server": [child.pid for each in keepers for child in _children(each.pid)],
@@ -185,15 +194,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     print(f"{options.count} kills, --seed {options.seed}", flush=True)
     kills = Kills(Service(options.folder), options.services, options.seed)
-    for number in range(1, options.count + 1):
+    while (number := kills.done.total()) < options.count:
         try:
-            kills.round()
+            kills.round(RUNS_IN_A_ROW)
         except AssertionError as error:
-            print(f"kill {number}, --seed {options.seed}: {error}", file=sys.stderr)
+            print(f"after {number} kills, --seed {options.seed}: {error}", file=sys.stderr)
             return 1
-        if number % 10 == 0 or number == options.count:
-            counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kills.done.items()))
-            print(f"{number} kills ({counts}): nothing is left", flush=True)
+        counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kills.done.items()))
+        print(f"{kills.done.total()} kills ({counts}): nothing is left", flush=True)
     return 0
 
 

@@ -19,6 +19,7 @@ from .processes import hold_port
 from .run import Run, write
 from .safety import guard
 from .testbed import Testbed
+from .watch import Watch
 
 # Nothing of the service was imported yet: whatever it does then, it is guarded.
 guard.install()
@@ -32,6 +33,7 @@ OWN_TEST = re.compile(r"test_\w+_contract\.py")
 _environment = pytest.StashKey[Environment]()
 _environment_set = pytest.StashKey[bool]()
 _testbed = pytest.StashKey[Testbed]()
+_watch = pytest.StashKey[Watch]()
 _swept = pytest.StashKey[list[str]]()
 _log_start = pytest.StashKey[tuple[str, dict[str, int]]]()
 
@@ -135,7 +137,21 @@ def testbed_of(config: pytest.Config) -> Testbed:
         worker = getattr(config, "workerinput", {"workerid": "main"})["workerid"]
         environment = environment_of(config)
         config.stash[_testbed] = Testbed(run, ROOT, mode, timeout, environment, worker)
+        if not hasattr(config, "workerinput"):
+            config.stash[_watch] = Watch(run, timeout, lambda reason: _give_up(config, reason))
+            config.stash[_watch].start()
     return config.stash[_testbed]
+
+
+def _give_up(config: pytest.Config, reason: str) -> None:
+    """End this process at once: a client that waits in its library hears no exception."""
+    if capture := config.pluginmanager.getplugin("capturemanager"):
+        capture.suspend_global_capture(in_=True)
+    terminal = config.get_terminal_writer()
+    terminal.line(f"\ntestbed: {reason}; the run ends here")
+    terminal.flush()
+    # The keeper ends the servers, as it does after a kill.
+    os._exit(pytest.ExitCode.INTERNAL_ERROR)
 
 
 def testbed_if_any(config: pytest.Config) -> Testbed | None:
@@ -249,6 +265,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.stash[_testbed].leave()
     else:
+        config.stash[_watch].stop()
         for problem in config.stash[_testbed].close():
             print(f"testbed: could not remove all of this run: {problem}", file=sys.stderr)
 
