@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from .dependency import Dependency
 from .engine import COMPOSE_FILE, Engine, at_published_host, published_host, unreachable
+from .safety import guard
 from .safety.check import refusal
 
 RUNGS = ("address", "running", "containers", "embedded")
@@ -104,6 +105,7 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
     port = found.ports.get(dependency.container_port)
     if port is None:
         raise PassedOver(f"{what} does not publish its port {dependency.container_port}")
+    guard.allow(published_host(), port)
     if found.health == "healthy" and (reason := unreachable(port)):
         raise PassedOver(f"{what}: {reason}")
     # Somebody else started it, so only the container knows its password.

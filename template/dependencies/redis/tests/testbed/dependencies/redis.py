@@ -67,8 +67,7 @@ class Redis(Dependency):
                 try:
                     client.select(number)
                 except redis.ResponseError:
-                    # The first one needs no SELECT.
-                    return max(number, 1)
+                    return number
         return DATABASES
 
     def check(self, url: str) -> None:
