@@ -106,9 +106,10 @@ class Restorer:
     def _restore(self) -> list[str]:
         with _connection(self._engine) as connection:
             left = self._end_left(connection)
-            # Triggers may write when rows are put back, so look again.
-            while (self.committed or left) and self._put_back(connection):
-                pass
+            # Triggers may write when rows are put back, so look again, but not for ever.
+            for _ in range(3 if self.committed or left else 0):
+                if not self._put_back(connection):
+                    break
         return left
 
     def _remember(self, connection: Any, name: str, kind: str) -> None:
