@@ -110,7 +110,7 @@ class Testbed:
                     f"server that they start, and this one comes from `{rung.how}`: "
                     "use --services=containers or embedded"
                 )
-            _allow(known()[name], rung.url)
+            allow(known()[name], rung.url)
             server = Server(name, rung.how, rung.url)
             urls[name] = known()[name].own_url(server, self.run, self.worker, account)
             self._found.add(name)
@@ -155,7 +155,7 @@ class Testbed:
     def _existing(self, dependency: Dependency, rung: Rung) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
         url, project = rung.url, rung.project
-        _allow(dependency, url)
+        allow(dependency, url)
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -221,7 +221,7 @@ class Testbed:
             time.sleep(0.005)
         if server.error:
             raise Unavailable(server.error)
-        _allow(known()[name], server.url)
+        allow(known()[name], server.url)
         return server
 
     def leave(self) -> None:
@@ -269,7 +269,7 @@ def user_code(step: str) -> Iterator[None]:
             raise Unavailable(refused[0])
 
 
-def _allow(dependency: Dependency, url: str) -> None:
+def allow(dependency: Dependency, url: str) -> None:
     """Let the tests connect to each host of a server."""
     hosts = re.split("[/?#]", url.partition("://")[2] or url)[0].rpartition("@")[2]
     for host in hosts.split(","):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .dependency import known
 from .processes import NotReady
 from .run import Run
+from .testbed import allow
 
 CHECKS = 4
 """How often a server is asked before it is given up."""
@@ -29,6 +30,9 @@ class Watch(threading.Thread):
                 server = self._run.find(name)
                 if server is None or server.error:
                     continue
+                if name not in answered:
+                    # Of an xdist run, this process has asked for no server itself.
+                    allow(dependency, server.url)
                 now = time.monotonic()
                 last = answered.setdefault(name, now)
                 try:
