@@ -59,6 +59,7 @@ class Echo(socketserver.StreamRequestHandler):
         for line in self.rfile:
             self.wfile.write(line)
 
+socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
 """
 
@@ -116,11 +117,10 @@ def echo_server(testbed: Testbed) -> Server:
 
 
 @pytest.fixture(scope="session")
-def echo_url(echo_server: Server) -> Iterator[str]:
+def echo_url(echo_server: Server, testbed: Testbed) -> Iterator[str]:
     """Address of the server; ECHO_ADDRESS for the code under test."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECHO_ADDRESS", echo_server.url)
-        yield echo_server.url
+    with testbed.variables("echo", testbed.url("echo")):
+        yield testbed.url("echo")
 
 
 @pytest.fixture

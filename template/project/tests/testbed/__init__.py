@@ -10,10 +10,10 @@ keeper.py        the process that starts the servers of a run and ends them
 processes.py     embedded servers: programs started as plain processes
 engine.py        containers: docker-compose.test.yml through the container engine
 cleanup.py       what is removed after a run, and after a run that was killed
-safety/          nothing is emptied unless this run started it or its name says "test"
+safety/          nothing is emptied that is not for tests, and no other server is connected to
+environment.py   the variables of the code under test, as environment.toml maps them
 faults.py        the fixture and the marker `fault`, which put a proxy before a server
 proxy.py         the proxy: cuts, refuses, delays, throttles or holds back what passes
-safety/          no test connects to a server that the testbed did not hand out
 plugin.py        the pytest hooks that tie these together
 recorder.py      what one run of pytest was like, written down for tests/gates.py
 

@@ -9,39 +9,55 @@ import asyncio
 import contextlib
 import errno
 import functools
-import ipaddress
 import os
 import re
 import signal
 import socket
-import stat
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest
+
+from .places import (
+    Place,
+    covers,
+    is_address,
+    is_local,
+    listener,
+    normal,
+    peer,
+    show,
+    socket_path,
+    sockets,
+)
 
 TESTBED = Path(__file__).parents[1]
 TESTS = TESTBED.parent
 ROOT = TESTS.parent
 PATIENCE = 1.0
 """Seconds until a client that hangs or tries again after a refusal is interrupted."""
-PLUMBING = {"asyncio", "concurrent", "contextlib", "selectors", "socket", "ssl", "threading", "uvloop"}
+PLUMBING = {
+    "asyncio",
+    "concurrent",
+    "contextlib",
+    "selectors",
+    "socket",
+    "ssl",
+    "threading",
+    "uvloop",
+}
 """Packages that connect for another one, which is their caller."""
 RUNNERS = {"__main__", "_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "runpy", "xdist"}
 """Packages that call the tests."""
 TOOLS = {"pydevd", "_pydevd_bundle", "_pydev_bundle", "debugpy", "execnet"}
 """Debuggers and pytest-xdist, which are no part of the tests."""
 ENTRY = re.compile(r"(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])(:(?P<port>\d+))?")
-
-Place = tuple[str, int | None]
-"""A host and its port; the path of a Unix socket has no port. None stands for every port."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +91,14 @@ class _Guard:
     """Where connections led that were open before the guard came."""
     watched = ""
     """Name of the test or collector that runs."""
+    last = ""
+    """Name of the last one, also after it."""
     hanging: threading.Event | None = None
     """Made when it is refused something, and set when it ends."""
     interrupts = False
     """Whether the main thread can be interrupted."""
     process = 0
+    forked = False
     pipe: tuple[int, int]
     """What forked children are refused is read from it."""
 
@@ -100,6 +119,7 @@ def install() -> None:
     _Guard.pipe = os.pipe()
     for end in _Guard.pipe:
         os.set_blocking(end, False)
+    os.register_at_fork(after_in_parent=lambda: setattr(_Guard, "forked", True))
     _Guard.early = _connected()
     # SIGURG is ignored by default: unlike SIGALRM, it is no time limit's. Only the main thread may
     # set a handler, and Windows has no such signal.
@@ -131,7 +151,7 @@ def allow_entry(entry: str) -> None:
     """
     if entry.startswith("/"):
         allow_socket(entry)
-    elif _is_address(entry):
+    elif is_address(entry):
         allow(entry)
     elif match := ENTRY.fullmatch(entry):
         allow(match["host"], int(match["port"]) if match["port"] else None)
@@ -149,8 +169,9 @@ def phase(step: str) -> Iterator[None]:
 @contextlib.contextmanager
 def watch(name: str, step: str, unguarded: bool = False) -> Iterator[None]:
     """Blame a test or a collector for the connections of a block, its threads and its tasks."""
-    _Guard.own.clear()
-    _Guard.watched = name
+    if _Guard.last != name:
+        _Guard.own.clear()
+    _Guard.watched = _Guard.last = name
     try:
         with _during(Phase(name, step, unguarded)):
             yield
@@ -193,10 +214,11 @@ def current() -> Phase:
 
 def refusals(name: str | None = None) -> list[str]:
     """Return and forget what a test or a collector was refused, or everybody."""
-    with contextlib.suppress(BlockingIOError):
-        for line in os.read(_Guard.pipe[0], 65536).decode().splitlines():
-            culprit, _, text = line.partition("\t")
-            _Guard.refused.append((culprit, text))
+    if _Guard.forked:
+        with contextlib.suppress(BlockingIOError):
+            for line in os.read(_Guard.pipe[0], 65536).decode().splitlines():
+                culprit, _, text = line.partition("\t")
+                _Guard.refused.append((culprit, text))
     if not _Guard.refused:
         return []
     found = [line for culprit, line in _Guard.refused if name in (None, culprit)]
@@ -209,7 +231,7 @@ def early_connections() -> list[str]:
     found = [place for place in _Guard.early if not _is_allowed(place)]
     _Guard.early = set()
     return [
-        f"a connection to {_show(place)} was open before the testbed was loaded: import the code that "
+        f"a connection to {show(place)} was open before the testbed was loaded: import the code that "
         f"makes it later, or list it in {TESTS.name}/environment.toml, [network] allow"
         for place in found
     ]
@@ -231,26 +253,25 @@ def check(host: str, port: int | None, client: str = "") -> None:
     phase = current()
     if phase.unguarded or _is_allowed(place):
         return
+    owner = _listener(place) if is_local(place) else "other"
+    if owner == "own":
+        _Guard.own.add(place)
+        return
     library, line = _callers()
     if library in TOOLS:
         return
-    if _is_local(place[0]):
-        listener = _listener(place)
-        if listener == "own":
-            _Guard.own.add(place)
-            return
-        if listener == "none" and not client:
-            # What the kernel would say. A test may wait for a server that it starts, or expect this.
-            message = f"nothing that these tests started listens on {_show(place)}, {_ADVICE}"
-            raise ConnectionRefusedError(errno.ECONNREFUSED, message)
-    _refuse(phase, f"{client or library or 'a socket'} tried to connect to {_show(place)}", line)
+    if owner == "none" and not client:
+        # What the kernel would say. A test may wait for a server that it starts, or expect this.
+        message = f"nothing listens on {show(place)}; for a server of the testbed, {_ADVICE}"
+        raise ConnectionRefusedError(errno.ECONNREFUSED, message)
+    _refuse(phase, f"{client or library or 'a socket'} tried to connect to {show(place)}", line)
 
 
 def check_name(host: str) -> None:
     """Return if the running code may look a host up; raise as `check` does."""
     name, phase = normal(host), current()
     known = {allowed for allowed, _ in _Guard.allowed}
-    if phase.unguarded or _is_address(name) or name in known:
+    if phase.unguarded or is_address(name) or name in known:
         return
     library, line = _callers()
     if library not in TOOLS and name not in _own_names():
@@ -295,7 +316,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         connection, address = arguments[:2]
         if isinstance(address, str | bytes) and address:
-            check(_path(address), None)
+            check(socket_path(address), None)
         elif isinstance(address, tuple) and _is_internet(connection):
             host, port = address[:2]
             check(host if isinstance(host, str) else host.decode(), port)
@@ -319,7 +340,7 @@ def _mark_threads() -> None:
             thread.testbed_phase = current()  # type: ignore[attr-defined]
         start(thread)
 
-    threading.Thread.start = start_marked  # type: ignore[method-assign]
+    threading.Thread.start = start_marked  # type: ignore[assignment, method-assign]
 
 
 def _is_internet(connection: object) -> bool:
@@ -327,52 +348,19 @@ def _is_internet(connection: object) -> bool:
     return family in (socket.AF_INET, socket.AF_INET6)
 
 
-@functools.lru_cache(maxsize=1024)
-def normal(host: str) -> str:
-    """One spelling for all that leads to the same place. Everything on this machine's loopback is 127.x."""
-    if host.startswith("/"):
-        return os.path.realpath(host)
-    if host.startswith("@"):
-        return host
-    host = host.strip("[]").partition("%")[0].lower().rstrip(".")
-    if host in ("", "localhost", "ip6-localhost", "localhost.localdomain"):
-        return "127.0.0.1"
-    try:
-        # The second reads "127.1" and "2130706433", as clients do.
-        ip = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
-    except (OSError, ValueError):
-        return host
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    if ip.is_unspecified or (ip.version == 6 and ip.is_loopback):
-        return "127.0.0.1"
-    return str(ip)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_allowed(place: Place) -> bool:
     host, port = place
     if place in _Guard.allowed or place in _Guard.own or (host, None) in _Guard.allowed:
         return True
-    if port is None or not _is_address(host):
+    if port is None or not is_address(host):
         return False
     # Sockets are told addresses. Names are looked up each time, as a name may move.
     for name, its_port in list(_Guard.allowed):
-        if its_port in (None, port) and not _is_address(name) and name[0] not in "/@":
+        if its_port in (None, port) and not is_address(name) and name[0] not in "/@":
             with contextlib.suppress(OSError):
                 if any(host == normal(str(x[4][0])) for x in socket.getaddrinfo(name, None)):
                     return True
     return False
-
-
-def _is_local(host: str) -> bool:
-    return host.startswith(("127.", "/", "@"))
 
 
 @functools.cache
@@ -382,70 +370,20 @@ def _own_names() -> frozenset[str]:
 
 
 def _listener(place: Place) -> str:
-    """Whose server listens at a place on this machine: "own" of this process tree, "other" or "none"."""
+    """Whose server listens there, as `places.listener` says. What Python bound is found at once."""
     for bound in list(_Guard.bound):
         with contextlib.suppress(OSError):
-            if bound.fileno() >= 0 and _covers(bound.getsockname(), place):
+            if bound.fileno() >= 0 and covers(bound.getsockname(), place):
                 return "own"
-    import psutil
-
-    kind = "unix" if place[1] is None else "inet"
     # The workers of pytest-xdist share the servers of their controller.
-    root = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else _Guard.process
-    tree = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
-    for process in tree:
-        with contextlib.suppress(psutil.Error):
-            if _any_listens(process.net_connections(kind), place):
-                return "own"
-    try:
-        return "other" if _any_listens(psutil.net_connections(kind), place) else "none"
-    except psutil.AccessDenied:  # macOS shows only root who else listens
-        return "other"
-
-
-def _any_listens(connections: Iterable[Any], place: Place) -> bool:
-    return any(
-        each.status in ("LISTEN", "NONE") and _covers(each.laddr, place) for each in connections
-    )
-
-
-def _covers(address: object, place: Place) -> bool:
-    """Whether a socket that is bound to an address is reached at a place."""
-    match address:
-        case (str(host), int(port), *_):
-            everywhere = host in ("0.0.0.0", "::")
-            return port == place[1] and (everywhere or normal(host) == place[0])
-        case str() | bytes() if address:
-            return place[1] is None and normal(_path(address)) == place[0]
-    return False
-
-
-def _path(address: str | bytes) -> str:
-    """The address of a Unix socket; "@" begins one without a file."""
-    path = os.fsdecode(address)
-    return "@" + path[1:] if path[0] in "\0@" else os.path.abspath(path)
+    return listener(place, os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else _Guard.process)
 
 
 def _connected() -> set[Place]:
     """Where the connections lead that this process has; none if a debugger made them."""
-    folder = "/dev/fd"
-    with contextlib.suppress(OSError):
-        descriptors = [int(name) for name in os.listdir(folder)]
-        if not any(_is_socket(descriptor) for descriptor in descriptors):
-            return set()
     if TOOLS & sys.modules.keys() - {"execnet"}:
         return set()
-    import psutil
-
-    connections = psutil.Process().net_connections("inet")
-    return {(normal(c.raddr.ip), c.raddr.port) for c in connections if c.raddr}
-
-
-def _is_socket(descriptor: int) -> bool:
-    try:
-        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
-    except OSError:
-        return False
+    return {place for place in map(peer, sockets()) if place}
 
 
 def _callers() -> tuple[str, str]:
@@ -454,11 +392,11 @@ def _callers() -> tuple[str, str]:
     library = ""
     while frame:
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(TESTBED):
+        path = frame.f_code.co_filename
+        if path.startswith(f"{TESTBED}{os.sep}"):
             pass
-        elif path.is_relative_to(ROOT) and "site-packages" not in path.parts:
-            return library, f"{path.relative_to(ROOT)}:{frame.f_lineno}"
+        elif path.startswith(f"{ROOT}{os.sep}") and "site-packages" not in path:
+            return library, f"{os.path.relpath(path, ROOT)}:{frame.f_lineno}"
         elif package not in PLUMBING | RUNNERS:
             library = library or package
         frame = frame.f_back
@@ -471,8 +409,3 @@ def _task() -> str:
         if task := asyncio.current_task():
             return f"task {getattr(task.get_coro(), '__qualname__', task.get_name())}"
     return ""
-
-
-def _show(place: Place) -> str:
-    host, port = place
-    return host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
