@@ -177,7 +177,7 @@ def test_running_services_are_used_and_left_up(checkout: Checkout, engine: None)
             assert done.all_passed, done.output
             for name, port in zip(ALL, ports, strict=True):
                 assert (
-                    f"\n{name}: running (test-{name} of project shop, port {port})" in done.output
+                    f"\n{name}: running (test-{name} of project shop, port {port}, " in done.output
                 )
 
         assert len(service.run(*compose, "ps", "--quiet").output.split()) == len(ALL)
