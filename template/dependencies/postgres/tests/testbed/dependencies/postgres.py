@@ -82,6 +82,8 @@ class Postgres(Dependency):
             "--locale=C",
             "--no-sync",
             "--no-instructions",
+            # If initdb is killed: postmaster.pid names the segment that has to be removed.
+            "--no-clean",
         ]
         launcher.prepare([*initdb, *options])
         secret.unlink()
