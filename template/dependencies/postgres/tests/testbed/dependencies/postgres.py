@@ -117,6 +117,8 @@ class Postgres(Dependency):
             *_locale(int(_version(programs).partition(".")[0])),
             "--no-sync",
             "--no-instructions",
+            # If initdb is killed: postmaster.pid names the segment that has to be removed.
+            "--no-clean",
         ]
         launcher.prepare([*initdb, *options])
         secret.unlink()
