@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from .cleanup import tear_down
 from .dependency import Dependency, known
@@ -271,12 +269,11 @@ def user_code(step: str) -> Iterator[None]:
 
 def allow(dependency: Dependency, url: str) -> None:
     """Let the tests connect to each host of a server."""
-    hosts = re.split("[/?#]", url.partition("://")[2] or url)[0].rpartition("@")[2]
-    for host in hosts.split(","):
-        parts = urlsplit(f"//{host}")
-        # Without a port, every server of this machine would be allowed.
-        if port := parts.port or dependency.container_port:
-            guard.allow(parts.hostname or "localhost", port)
+    for host, port in dependency.address(url).hosts:
+        if port is None:
+            guard.allow_socket(host)
+        else:
+            guard.allow(host, port)
 
 
 def _dump(rung: Rung | Unavailable) -> dict[str, Any]:
