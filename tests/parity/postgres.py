@@ -59,6 +59,6 @@ class TestIntegrationPostgresParity:
     def test_settings_of_clients(self, postgres_connection: Connection) -> None:
         """Writes all settings that a client may change, to be compared with another source's."""
         query = "SELECT name, setting FROM pg_settings WHERE context = 'user'"
-        settings = dict(postgres_connection.execute(text(query)).tuples().all())
+        settings = {name: value for name, value in postgres_connection.execute(text(query))}
 
         Path(os.environ["PARITY_SETTINGS"]).write_text(json.dumps(settings, indent=0))
