@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from tests.conftest import VERSION, git, release
-
 from .report import Report, Row
 from .workspace import CannotRun, Workspace
+from tests.conftest import VERSION, git, release
 
 ROUNDS = 9
 QUESTION = "name:\n  type: str\n  default: shop\n"

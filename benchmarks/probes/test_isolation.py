@@ -12,6 +12,7 @@ from shop.adapters.postgres.models import UserRow
 from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
+
 from tests.fixtures.kafka import Observer
 
 repeated = pytest.mark.parametrize("number", range(int(os.environ["BENCHMARK_TESTS"])))
