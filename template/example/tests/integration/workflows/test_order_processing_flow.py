@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, OrderStatus, PaymentDeclined
+from {{ package_name }}.domain import Event, InvalidOrder, OrderStatus, PaymentDeclined
 from {{ package_name }}.ports import Database
 
 from tests.customers import Customer
@@ -72,6 +72,21 @@ class TestIntegrationOrderProcessingFlow:
         # Had anything been published, it would come before what is published now.
         shop.users.register("witness@example.com", "SecurePass123!", "Witness")
         assert events(shop, published, 1) == ["user_registered"]
+
+    def test_only_positive_quantities_by_verified_users_are_ordered(
+        self, shop: Shop, database: Database
+    ) -> None:
+        buyer = stocked(database)
+        stranger = UserFactory.build()
+        with database.begin() as work:
+            work.users.add(stranger)
+
+        with pytest.raises(InvalidOrder):
+            shop.orders.place(buyer, SKU, 0)
+        with pytest.raises(InvalidOrder):
+            shop.orders.place(stranger.id, SKU, 1)
+
+        assert shop.inventory.get_item(SKU).quantity == 10
 
     def test_order_is_placed_and_paid_by_each_api(
         self, customer: Customer, shared_shop: Shop, person: Person

@@ -1,10 +1,13 @@
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
 from {{ package_name }}.adapters.memory import MemoryMailer
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import EmailTaken, Event
+from {{ package_name }}.domain import EmailTaken, Event, EventRefused, InvalidCredentials
+from {{ package_name }}.ports import Broker
+from {{ package_name }}.services.users import Session
 
 from tests.customers import Customer
 from tests.fixtures.shop import Person
@@ -13,6 +16,11 @@ EMAIL = "newuser@example.com"
 PASSWORD = "SecurePass123!"
 SECONDS = 10.0
 """How long an event may take to come back from the broker."""
+
+
+def sign_in(shop: Shop, known: Callable[[str], str]) -> Session:
+    begun = shop.users.begin_sign_in()
+    return shop.users.sign_in(begun.state, known(begun.url))
 
 
 class TestIntegrationUserRegistrationFlow:
@@ -81,3 +89,46 @@ class TestIntegrationUserRegistrationFlow:
         assert shop.users.authenticate(EMAIL, PASSWORD).user_id == user.id
         with pytest.raises(EmailTaken):
             shop.users.register(EMAIL, "ImpostorsPass456!", "Impostor")
+
+    def test_deactivated_user_is_logged_out_and_cannot_come_back(
+        self, shop: Shop, person: Person
+    ) -> None:
+        known = person(EMAIL, "User")
+        session = sign_in(shop, known)
+        user = shop.users.user_of(session.access_token)
+        user.is_active = False
+        with shop.database.begin() as work:
+            work.users.save(user)
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.user_of(session.access_token)
+        with pytest.raises(InvalidCredentials):
+            sign_in(shop, known)
+
+    def test_nobody_gets_in_without_what_the_shop_gave_them(self, shop: Shop) -> None:
+        with pytest.raises(InvalidCredentials):
+            shop.users.verify_email(uuid4(), "guess")
+        with pytest.raises(InvalidCredentials):
+            shop.users.user_of("guess")
+        with pytest.raises(InvalidCredentials):
+            shop.users.sign_in("guess", "guess")
+
+    def test_event_that_the_broker_refuses_does_not_keep_the_next_one(
+        self,
+        shop: Shop,
+        broker: Broker,
+        published: Callable[[int], list[Event]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        shop.users.register("first@example.com", PASSWORD, "First")
+
+        def refuse(event: Event) -> None:
+            raise EventRefused("simulated")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broker, "publish", refuse)
+            shop.events.relay()
+        second = shop.users.register(EMAIL, PASSWORD, "Second")
+        shop.events.relay()
+
+        assert [event.key for event in published(1)] == [str(second.id)]

@@ -10,7 +10,7 @@ from {{ package_name }}.adapters.memory import (
     MemoryMailer,
     MemoryPayments,
 )
-from {{ package_name }}.bootstrap import assemble
+from {{ package_name }}.bootstrap import Shop, assemble
 from {{ package_name }}.domain import Event, EventRefused, Unavailable
 from {{ package_name }}.entrypoints import consumer
 from {{ package_name }}.passwords import Passwords
@@ -47,6 +47,11 @@ class MailerThatTells(MemoryMailer):
             self.arrived.set()
 
 
+def shop_with(broker: MemoryBroker, mailer: MemoryMailer, passwords: Passwords) -> Shop:
+    payments, identity = MemoryPayments(), MemoryIdentityProvider()
+    return assemble(MemoryDatabase(), MemoryCache(), broker, payments, identity, mailer, passwords)
+
+
 class TestConsumer:
     @pytest.mark.parametrize(
         ("error", "times", "expected"),
@@ -61,15 +66,7 @@ class TestConsumer:
         self, passwords: Passwords, error: Exception, times: int, expected: str
     ) -> None:
         mailer = MailerThatTells(expected)
-        shop = assemble(
-            MemoryDatabase(),
-            MemoryCache(),
-            BrokerThatFails(error, times),
-            MemoryPayments(),
-            MemoryIdentityProvider(),
-            mailer,
-            passwords,
-        )
+        shop = shop_with(BrokerThatFails(error, times), mailer, passwords)
         for name in ("first", "second"):
             shop.users.register(f"{name}@example.com", "SecurePass123!", name)
         stop = threading.Event()
@@ -86,15 +83,7 @@ class TestConsumer:
     def test_events_are_processed_while_the_broker_takes_none(self, passwords: Passwords) -> None:
         mailer = MailerThatTells("ada@example.com")
         broker = MemoryBroker()
-        shop = assemble(
-            MemoryDatabase(),
-            MemoryCache(),
-            broker,
-            MemoryPayments(),
-            MemoryIdentityProvider(),
-            mailer,
-            passwords,
-        )
+        shop = shop_with(broker, mailer, passwords)
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         stop = threading.Event()
         broker_answers = threading.Event()
@@ -109,7 +98,28 @@ class TestConsumer:
         worker.start()
         arrived = mailer.arrived.wait(SECONDS)
         stop.set()
+        worker.join(0.1)
+        waits_for_the_relay = worker.is_alive()
         broker_answers.set()
         worker.join(SECONDS)
 
         assert arrived
+        assert waits_for_the_relay
+        assert not worker.is_alive()
+
+    def test_events_that_wait_are_processed_without_a_pause(self, passwords: Passwords) -> None:
+        mailer = MailerThatTells("second@example.com")
+        shop = shop_with(MemoryBroker(), mailer, passwords)
+        for name in ("first", "second"):
+            shop.users.register(f"{name}@example.com", "SecurePass123!", name)
+        shop.events.relay()
+        stop = threading.Event()
+        worker = threading.Thread(target=consumer.run, args=(shop, stop, 60.0), daemon=True)
+
+        worker.start()
+        arrived = mailer.arrived.wait(SECONDS)
+        stop.set()
+        worker.join(SECONDS)
+
+        assert arrived
+        assert not worker.is_alive()

@@ -198,13 +198,17 @@ class TestUserService:
 
         clock.now = VERIFICATION_SECONDS
         assert users.verification_token(user.id) is None
+        with pytest.raises(InvalidCredentials):
+            users.verify_email(user.id, "guess")
 
     def test_authenticate_returns_token_of_that_user(self, users: UserService) -> None:
-        verified(users, "ada@example.com")
+        emails = ["ada@example.com", "eve@example.com"]
+        for email in emails:
+            verified(users, email)
 
-        session = users.authenticate("ADA@example.com", PASSWORD)
+        sessions = [users.authenticate(email.upper(), PASSWORD) for email in emails]
 
-        assert users.user_of(session.access_token).email == "ada@example.com"
+        assert [users.user_of(session.access_token).email for session in sessions] == emails
 
     def test_session_expires(self, users: UserService, clock: Clock) -> None:
         verified(users, "ada@example.com")
@@ -254,6 +258,9 @@ class TestUserService:
             users.authenticate(email, password)
 
     def test_unknown_access_token_is_refused(self, users: UserService) -> None:
+        verified(users, "ada@example.com")
+        users.authenticate("ada@example.com", PASSWORD)
+
         with pytest.raises(InvalidCredentials):
             users.user_of("guess")
 
