@@ -458,6 +458,8 @@ class TestIntegrationRestSchema:
         answered: dict[str, set[str]] = {}
 
         for operation in [each for path in schema for each in schema[path].values()]:
+            if mode == "negative" and not (operation.body or any(operation.iter_parameters())):
+                continue  # without input, none can be wrong
 
             @settings(
                 max_examples=20,
