@@ -401,7 +401,7 @@ def test_container_is_reached_by_the_servers_own_port(
 ) -> None:
     service = checkout("user", "redis")
     nothing_left(service)
-    ports = ["127.0.0.1::1111", "127.0.0.1:${REDIS_PORT:-6380}:6379"]
+    ports = ["127.0.0.1::1111", "127.0.0.1:${REDIS_PORT:-6380}:6379", "127.0.0.1::7777"]
     edit_service(service, "test-redis", ports=ports)
 
     done = service.pytest(*CONTRACT, "--services", "containers")
