@@ -23,7 +23,7 @@ PACKAGE = "src/package/"
 OPTIONS = ("-x", "-q", "-m", "not slow", "--services", "embedded", "-p", "no:cacheprovider")
 SECONDS = 240
 """How long the tests of one module may take."""
-SAMPLE = 6
+SAMPLE = 5
 """Mutants of each module that a usual run tries."""
 SURVIVORS = Path(__file__).with_name("survivors.txt")
 
