@@ -68,7 +68,7 @@ def run(workspace: Workspace, mode: str) -> dict[str, list[float]]:
         "BENCHMARK_RESULT": str(result),
         "PYTHONPATH": str(PROBES),
     }
-    options = ("-m", "", "-p", "no:randomly", "-p", "benchmark_timing", "--services", mode)
+    options = ("-m", "", "-p", "no:randomly", "-p", "benchmark_timing", "--servers", mode)
     with workspace.probe_module("test_isolation.py") as module:
         must(workspace.service.pytest(*options, str(module), env=environment))
     seconds: dict[str, list[float]] = json.loads(Path(result).read_text())

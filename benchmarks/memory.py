@@ -41,12 +41,12 @@ def embedded(workspace: Workspace) -> list[Row]:
             served = json.loads(process.stdout.readline() or "null")
             if served is None:
                 raise CannotRun("the embedded servers did not start")
-            must(service.pytest("-m", "", "--services", "address", env=served["environment"]))
-            keeper = int((Path(served["folder"]) / "keeper.session").read_text())
+            must(service.pytest("-m", "", "--servers", "external", env=served["environment"]))
+            supervisor = int((Path(served["folder"]) / "supervisor.session").read_text())
             found = {
                 # The folder of a server is named after it and its port.
                 Path(server.cwd()).name.rpartition(".")[2].rpartition("-")[0]: resident(server.pid)
-                for server in psutil.Process(keeper).children()
+                for server in psutil.Process(supervisor).children()
             }
         finally:
             process.stdin.close()
@@ -63,7 +63,7 @@ def resident(pid: int) -> float:
 def containers(workspace: Workspace) -> list[Row]:
     service = workspace.service
     with workspace.services_left_up() as up:
-        must(service.pytest("-m", "", "--services", "running"))
+        must(service.pytest("-m", "", "--servers", "running"))
         names = must(up.run(*COMPOSE, "ps", "--format", "{{.Name}}")).output.split()
         stats = ("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *names)
         lines = must(service.run(*stats)).output.splitlines()

@@ -48,7 +48,7 @@ def warm(workspace: Workspace) -> list[Row]:
     with workspace.services_left_up(), workspace.probe_module("test_warm.py") as module:
         for turn in range(WARM_ROUNDS + 1):
             begun = time.perf_counter()
-            must(service.pytest("-m", "integration", "--services", "running", str(module)))
+            must(service.pytest("-m", "integration", "--servers", "running", str(module)))
             between = time.perf_counter()
             # Code 5: the one test is not a unit test, so none is left.
             must(service.pytest("-m", "unit", "--collect-only", str(module)), 5)

@@ -1,6 +1,6 @@
 """Kills processes of a rendered service's test runs, and looks at what the next run leaves.
 
-Usage: scripts/kill-test [COUNT] [--services WAY] [--seed NUMBER]
+Usage: scripts/kill-test [COUNT] [--servers WAY] [--seed NUMBER]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import psutil
 
 from .service import Service
 
-VICTIMS = ("controller", "worker", "keeper", "server", "all")
+VICTIMS = ("controller", "worker", "supervisor", "server", "all")
 """What is killed: one process of a kind, or all of a run."""
 RUNS_IN_A_ROW = 4
 """Runs that are killed before one may end."""
@@ -58,7 +58,7 @@ class Kills:
             if (self.service.path / "tests" / "fixtures" / f"{name}.py").exists():
                 text = TESTS.format(name=name, fixture=fixture, count=10)
                 (folder / f"test_{name}.py").write_text(text)
-        self._command = self.service.pytest_command("-q", "--services", self.way, str(folder))
+        self._command = self.service.pytest_command("-q", "--servers", self.way, str(folder))
         begun = time.monotonic()
         self._clean_run()
         self._seconds = time.monotonic() - begun
@@ -109,14 +109,16 @@ class Kills:
         return set(kinds["server"])
 
     def _kinds(self, controller: subprocess.Popen[str]) -> dict[str, list[int]]:
-        keepers = [each for each in self._processes() if "tests.testbed.keeper" in _words(each)]
+        supervisors = [
+            each for each in self._processes() if "tests.testbed.supervisor" in _words(each)
+        ]
         kinds = {
             "controller": [controller.pid] if controller.poll() is None else [],
             "worker": [
                 child.pid for child in _children(controller.pid) if "exec(eval(" in _words(child)
             ],
-            "keeper": [each.pid for each in keepers],
-            "server": [child.pid for each in keepers for child in _children(each.pid)],
+            "supervisor": [each.pid for each in supervisors],
+            "server": [child.pid for each in supervisors for child in _children(each.pid)],
         }
         kinds["all"] = [pid for pids in kinds.values() for pid in pids]
         return kinds
@@ -189,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path, help="a rendered service with its environment")
     parser.add_argument("count", type=int, nargs="?", default=100)
-    parser.add_argument("--services", default="embedded", choices=["embedded", "containers"])
+    parser.add_argument("--servers", default="embedded", choices=["embedded", "containers"])
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(arguments)
     print(f"{options.count} kills, --seed {options.seed}", flush=True)

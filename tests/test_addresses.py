@@ -500,7 +500,7 @@ HOSTILE = {
 
 
 def test_variables_of_libpq_do_not_reach_the_embedded_server(installed: Installed) -> None:
-    done = installed(ALL).pytest(CONTRACTS["postgres"], "--services", "embedded", env=HOSTILE)
+    done = installed(ALL).pytest(CONTRACTS["postgres"], "--servers", "embedded", env=HOSTILE)
 
     assert done.all_passed, done.output
 
@@ -597,7 +597,7 @@ from tests.testbed.cleanup import tear_down
 from tests.testbed.run import Run, Server
 
 run = Run.create(Path.cwd())
-run.remember(Server("postgres", "address", sys.argv[1]), "shop")
+run.remember(Server("postgres", "external", sys.argv[1]), "shop")
 tear_down(run)
 assert not run.folder.exists()
 """

@@ -72,7 +72,7 @@ def test_packages_of_the_apis_are_all_that_their_tests_need(service: Service) ->
 def test_served_app_needs_no_test_before_it(installed: Installed) -> None:
     service = installed(("postgres",))
 
-    done = service.pytest("-m", "", "--services", "embedded", "-k", "TestIntegrationRestService")
+    done = service.pytest("-m", "", "--servers", "embedded", "-k", "TestIntegrationRestService")
 
     assert done.all_passed, done.output
 

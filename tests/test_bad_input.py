@@ -311,7 +311,7 @@ def test_address_that_does_not_say_test_stops_the_run(
 def test_address_where_nothing_answers_is_named(installed: Installed) -> None:
     env = {"TEST_DATABASE_URL": "postgresql://127.0.0.1:1/shop_test"}
 
-    done = installed(("postgres",)).pytest("-m", "", "--services", "address", env=env)
+    done = installed(("postgres",)).pytest("-m", "", "--servers", "external", env=env)
 
     assert done.code != 0
     assert "postgres: TEST_DATABASE_URL does not answer:" in done.output
@@ -322,10 +322,10 @@ def test_address_where_nothing_answers_is_named(installed: Installed) -> None:
 def test_missing_engine_is_one_message(installed: Installed, workers: list[str]) -> None:
     service = installed(("redis",))
 
-    done = service.pytest("-m", "redis", "--services", "containers", *workers, env=NO_ENGINE)
+    done = service.pytest("-m", "redis", "--servers", "containers", *workers, env=NO_ENGINE)
 
     assert done.code == 4
-    assert "redis: --services=containers finds no Redis (" in done.output
+    assert "redis: --servers=containers finds no Redis (" in done.output
     assert "start a container engine such as Docker or Podman" in done.output
     assert done.count("passed") == 0
 
@@ -369,7 +369,7 @@ def test_server_that_never_answers_is_told_with_its_log(
     env = program(tmp_path / "bin", "redis-server", script)
 
     done = service.pytest(
-        "-m", "redis", "--services", "embedded", "--services-timeout", "1", *workers, env=env
+        "-m", "redis", "--servers", "embedded", "--servers-timeout", "1", *workers, env=env
     )
 
     assert done.code != 0
@@ -396,7 +396,7 @@ def test_container_that_never_gets_healthy_is_told_with_its_log(
     )
     edit_compose(service, check, '["CMD", "false"]\n      interval: 200ms\n      retries: 2')
 
-    done = service.pytest("-m", "redis", "--services", "containers")
+    done = service.pytest("-m", "redis", "--servers", "containers")
 
     assert done.code != 0
     assert "redis: Redis did not come up: container test-redis-1 is unhealthy" in done.output
@@ -413,7 +413,7 @@ def test_port_that_is_taken_is_told(checkout: Checkout, engine: None) -> None:
         other.listen()
         edit_compose(service, "${REDIS_PORT:-6380}", str(other.getsockname()[1]))
 
-        done = service.pytest("-m", "redis", "--services", "containers")
+        done = service.pytest("-m", "redis", "--servers", "containers")
 
     assert done.code != 0
     assert "Another program uses that port: end it, or change the port in" in done.output
@@ -425,7 +425,7 @@ def test_missing_image_is_told(checkout: Checkout, engine: None) -> None:
     service = checkout("user", "redis")
     env = {"REDIS_IMAGE": "127.0.0.1:1/nobody/has-this:1"}
 
-    done = service.pytest("-m", "redis", "--services", "containers", env=env)
+    done = service.pytest("-m", "redis", "--servers", "containers", env=env)
 
     assert done.code != 0
     assert "redis: Redis did not come up:" in done.output

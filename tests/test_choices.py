@@ -64,7 +64,7 @@ def test_formatter_linter_and_type_checker_find_nothing(
 def test_suite_passes_embedded(chosen: Service) -> None:
     # The journey of those with a server is in containers below.
     layers = "integration and not slow" if "postgres" in chosen.path.parent.name else SUITE
-    done = chosen.pytest("-m", layers, "--services", "embedded")
+    done = chosen.pytest("-m", layers, "--servers", "embedded")
 
     assert done.all_passed, done.output
 
@@ -77,7 +77,7 @@ def test_suite_passes_embedded(chosen: Service) -> None:
     indirect=True,
 )
 def test_suite_passes_in_containers(chosen: Service, engine: None) -> None:
-    # The doubles of third parties are the same wherever the server runs.
-    done = chosen.pytest("-m", SUITE, "-k", "not external", "--services", "containers")
+    # The fakes of third parties are the same wherever the server runs.
+    done = chosen.pytest("-m", SUITE, "-k", "not external", "--servers", "containers")
 
     assert done.all_passed, done.output

@@ -325,7 +325,7 @@ def test_sandbox_job_needs_no_server_and_skips_sandboxes_without_a_key(
 
     # There is no engine: a test that asked for a server would fail.
     environment = {**command.environment, "DOCKER_HOST": "unix:///nowhere"}
-    done = execute(service, Command(command.script, environment), "--services", "containers")
+    done = execute(service, Command(command.script, environment), "--servers", "containers")
 
     assert done.code == 0, done.output
     assert done.count("skipped") == 5
@@ -579,4 +579,4 @@ def test_own_edits_of_the_pipeline_survive_another_dependency(
     assert git(service.path, "diff", "--name-only", "--diff-filter=U") == ""
     text = path.read_text()
     assert text.endswith(own)
-    assert "--services" in text
+    assert "--servers" in text

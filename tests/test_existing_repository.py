@@ -270,7 +270,7 @@ def test_fixtures_and_options_are_for_all_tests_with_the_line_of_the_message(
 
     done.add_the_line()
 
-    output = run(done.service, "--services", "embedded", "tests/test_all.py", "tests/test_app.py")
+    output = run(done.service, "--servers", "embedded", "tests/test_all.py", "tests/test_app.py")
     assert f"\n{DEFAULTS[0]}: embedded (" in output
 
 
@@ -283,7 +283,7 @@ def test_own_compose_file_for_tests_stays_beside_the_testbeds(
     install(done.service, *done.packages)
     done.add_the_line()
 
-    output = run(done.service, "--services", "containers", "tests/integration", env={})
+    output = run(done.service, "--servers", "containers", "tests/integration", env={})
 
     assert_untouched(done)
     for name in DEFAULTS:
@@ -498,7 +498,7 @@ def test_empty_folder_without_the_example_is_a_working_project(
     service.install("dev")
 
     unit = service.pytest()
-    all_ = service.pytest("-m", "", "--services", "embedded", "-v")
+    all_ = service.pytest("-m", "", "--servers", "embedded", "-v")
 
     assert unit.all_passed, unit.output
     assert all_.all_passed, all_.output

@@ -1,4 +1,4 @@
-"""APIs of third parties: a client, a double and tests for each name."""
+"""APIs of third parties: a client, a fake and tests for each name."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from .conftest import Installed, Render, commit, git
 from .service import Service
 from .test_bad_input import copy
 
-EMBEDDED = ("--services", "embedded")
+EMBEDDED = ("--servers", "embedded")
 
 
 def modules(service: Service) -> set[str]:
@@ -101,10 +101,10 @@ from pytest_httpserver import HTTPServer
 from tests.fixtures import auth_provider, payment_gateway
 
 with HTTPServer("127.0.0.1", 0, threaded=True) as payments, HTTPServer("127.0.0.1", 0, threaded=True) as auth:
-    double = payment_gateway.PaymentGatewayDouble()
-    payments.expect_request(payment_gateway.PATH).respond_with_handler(double.create_intent)
+    fake = payment_gateway.FakePaymentGateway()
+    payments.expect_request(payment_gateway.PATH).respond_with_handler(fake.create_intent)
     auth_url = f"http://127.0.0.1:{auth.port}"
-    auth_provider.AuthProviderDouble(auth_url).serve(auth)
+    auth_provider.FakeAuthProvider(auth_url).serve(auth)
     print(json.dumps({
         "PAYMENT_GATEWAY_SANDBOX_URL": f"http://127.0.0.1:{payments.port}",
         "PAYMENT_GATEWAY_SANDBOX_KEY": payment_gateway.KEY,

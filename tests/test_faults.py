@@ -448,7 +448,7 @@ def run(service: Service, *arguments: str) -> Outcome:
     """Run the added tests in their order."""
     module = "tests/integration/test_added.py"
     return service.pytest(
-        "-m", "", "--services", "embedded", "-p", "no:randomly", *arguments, module
+        "-m", "", "--servers", "embedded", "-p", "no:randomly", *arguments, module
     )
 
 
@@ -671,7 +671,7 @@ def test_workers_have_proxies_of_their_own(
     service = installed(ALL)
     nothing_left(service)
 
-    done = service.pytest("-m", "fault", "--services", "embedded", "-n", "2")
+    done = service.pytest("-m", "fault", "--servers", "embedded", "-n", "2")
 
     assert done.all_passed, done.output
 
@@ -685,7 +685,7 @@ def test_broker_that_is_not_on_loopback_is_one_line(checkout: Checkout) -> None:
     module.write_text(module.read_text().replace(own, own.replace("127.0.0.1", "127.0.0.2")))
     contract = "tests/integration/messaging/test_kafka_contract.py"
 
-    done = service.pytest("-m", "fault", "--services", "embedded", contract)
+    done = service.pytest("-m", "fault", "--servers", "embedded", contract)
 
     lines = {line for line in done.output.splitlines() if line.startswith("fault")}
     assert len(lines) == 1, done.output

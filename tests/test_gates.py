@@ -133,7 +133,7 @@ def replace(service: Service, pattern: str, text: str) -> None:
 
 
 def test_rendered_service_misses_no_gate(installed: Installed) -> None:
-    done = run_gates(installed(ALL), "--services", "embedded")
+    done = run_gates(installed(ALL), "--servers", "embedded")
 
     assert (done.code, done.missed) == (0, []), done.output
     assert [name for name, verdict in done.verdicts.items() if verdict == "passed"] == [
@@ -301,7 +301,7 @@ def test_second_run_is_the_first_from_behind(service: Service) -> None:
     for name in ("one", "two"):
         write(service, f"tests/integration/test_{name}_order.py", text + "\n".join(tests))
 
-    done = run_gates(service, "-k", "Order", "--services", "embedded")
+    done = run_gates(service, "-k", "Order", "--servers", "embedded")
 
     order = log.read_text().split()
     assert done.verdicts["pass in either order"] == "passed", done.output
@@ -483,7 +483,7 @@ def test_state_that_is_left_behind_is_seen(checkout: Checkout) -> None:
     write(service, "tests/integration/test_state.py", STATE)
     git(service.path, "init", "--quiet")
 
-    done = run_gates(service, "-k", "State or dead_letter", "--services", "embedded")
+    done = run_gates(service, "-k", "State or dead_letter", "--servers", "embedded")
 
     found = [
         line.removeprefix("after the first run: ")
@@ -515,7 +515,7 @@ class TestIntegrationLeak:
 def test_container_that_is_left_behind_is_seen(service: Service, engine: None) -> None:
     write(service, "tests/integration/test_leak.py", CONTAINER.format(image=default_images()[0]))
 
-    with removed(lambda: run_gates(service, "-k", "Leak", "--services", "embedded")) as done:
+    with removed(lambda: run_gates(service, "-k", "Leak", "--servers", "embedded")) as done:
         assert done.verdicts["left behind"] == "FAILED", done.output
         assert len(done.details("left behind")) == 2
 
@@ -524,7 +524,7 @@ def test_container_that_is_left_behind_is_seen(service: Service, engine: None) -
 def test_times_of_a_container_are_its_start_and_its_first_answer(
     bare: Service, engine: None
 ) -> None:
-    done = run_gates(bare, "--services", "containers", "-k", "server_is_ready")
+    done = run_gates(bare, "--servers", "containers", "-k", "server_is_ready")
 
     times = re.findall(rf"^{QUICK} +(\d+) ms +(\d+) ms", done.output, re.MULTILINE)
     assert len(times) == 1, done.output

@@ -401,14 +401,14 @@ with psycopg.connect(sys.argv[1].replace("+psycopg", "")) as connection:
 @pytest.mark.parametrize("role", ["superuser", "role without rights"])
 def test_database_is_put_back(service: Service, role: str) -> None:
     if role == "superuser":
-        done = run(service, POSTGRES, "--services", "embedded")
+        done = run(service, POSTGRES, "--servers", "embedded")
     else:
         with servers(service, "postgres") as urls:
             made = service.run(str(service.python), "-c", PLAIN_ROLE, urls["postgres"])
             assert made.code == 0, made.output
             port = urlsplit(urls["postgres"]).port
             url = f"postgresql+psycopg://test_plain:test_password@127.0.0.1:{port}/test_db"
-            done = run(service, POSTGRES, "--services", "address", TEST_DATABASE_URL=url)
+            done = run(service, POSTGRES, "--servers", "external", TEST_DATABASE_URL=url)
 
     errors = re.findall(r"^_+ ERROR at teardown of (\w+)", done.output, re.MULTILINE)
     assert not done.count("failed"), done.output
@@ -417,12 +417,12 @@ def test_database_is_put_back(service: Service, role: str) -> None:
 
 
 def test_server_is_put_back(service: Service) -> None:
-    done = run(service, REDIS, "--services", "embedded")
+    done = run(service, REDIS, "--servers", "embedded")
 
     assert done.all_passed, done.output
 
 
 def test_app_that_keeps_connections_answers_in_every_test(service: Service) -> None:
-    done = run(service, REQUESTS, "--services", "embedded")
+    done = run(service, REQUESTS, "--servers", "embedded")
 
     assert done.all_passed, done.output

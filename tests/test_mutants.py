@@ -20,7 +20,7 @@ from .variants import EVERYTHING, apis, dependencies, third_parties
 from .warm import WarmPytest
 
 PACKAGE = "src/package/"
-OPTIONS = ("-x", "-q", "-m", "not slow", "--services", "embedded", "-p", "no:cacheprovider")
+OPTIONS = ("-x", "-q", "-m", "not slow", "--servers", "embedded", "-p", "no:cacheprovider")
 SECONDS = 240
 """How long the tests of one module may take."""
 SAMPLE = 5

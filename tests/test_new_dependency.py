@@ -172,7 +172,7 @@ def own_template(tmp_path: Path) -> Path:
 def assert_echo_works(service: Service, environment: Service) -> None:
     (service.path / ".venv").symlink_to(environment.path / ".venv")
 
-    done = service.pytest("-m", "echo", "--services", "embedded", "-v")
+    done = service.pytest("-m", "echo", "--servers", "embedded", "-v")
 
     assert done.all_passed, done.output
     assert "\necho: embedded (" in done.output
@@ -193,7 +193,7 @@ def test_folder_alone_makes_a_dependency(
 
     assert folders == {"template/dependencies/echo/"}
     config = service.run(
-        "docker", "compose", "-f", "docker-compose.test.yml", "config", "--services"
+        "docker", "compose", "-f", "docker-compose.test.yml", "config", "--servers"
     )
     assert set(config.output.split()) == {f"test-{name}" for name in (*ALL, "echo")}
     for name in ECHO:
@@ -201,7 +201,7 @@ def test_folder_alone_makes_a_dependency(
     assert "| `pytest -m echo` | what uses Echo |" in (service.path / "tests/README.md").read_text()
     assert_echo_works(service, installed(ALL))
     selection = ("-k", "Contract or Consistency")
-    everything = service.pytest("-m", "", "--services", "embedded", "-n", "2", *selection)
+    everything = service.pytest("-m", "", "--servers", "embedded", "-n", "2", *selection)
     assert everything.all_passed, everything.output
 
 

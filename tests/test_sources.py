@@ -96,7 +96,7 @@ def test_parity(
     # As on a developer's machine.
     env = {"PARITY_SETTINGS": str(tmp_path / source), "TZ": "Asia/Tokyo", "LC_ALL": "de_DE.UTF-8"}
 
-    done = service.pytest(*parity, "--services", source, env=env)
+    done = service.pytest(*parity, "--servers", source, env=env)
 
     assert done.code == 0 and done.count("passed") > 30, done.output
     skipped = re.findall(r"^SKIPPED \[(\d+)\] (.*)", done.output, re.MULTILINE)
@@ -106,7 +106,7 @@ def test_parity(
     assert bool(skipped) == (source == "embedded")
     if source == "containers":
         env["PARITY_SETTINGS"] = str(tmp_path / "embedded")
-        service.pytest(*parity, "-k", "settings_of_clients", "--services", "embedded", env=env)
+        service.pytest(*parity, "-k", "settings_of_clients", "--servers", "embedded", env=env)
         found = [json.loads((tmp_path / name).read_text()) for name in (source, "embedded")]
         assert found[0] == found[1]
 
@@ -174,7 +174,7 @@ def test_what_tansu_lacks_is_skipped_in_whatever_way_it_is_used(checkout: Checko
     service = checkout("user", "kafka")
     (service.path / "tests" / "integration" / "test_limits.py").write_text(LIMITS)
 
-    done = service.pytest("-m", "", "-k", "test_limits", "--services", "embedded")
+    done = service.pytest("-m", "", "-k", "test_limits", "--servers", "embedded")
 
     reason = "the embedded broker Tansu has no transactions: use containers, or Apache Kafka"
     assert (done.code, done.count("skipped")) == (0, 8), done.output
@@ -214,7 +214,7 @@ def test_apache_kafka_of_this_machine_goes_before_tansu(
     add_parity_tests(service, "kafka")
 
     done = service.pytest(
-        *("-m", "", "-k", "Parity or KafkaContract", "--services", "embedded"),
+        *("-m", "", "-k", "Parity or KafkaContract", "--servers", "embedded"),
         env={"KAFKA_HOME": str(kafka_home)},
     )
 
@@ -237,7 +237,7 @@ def test_wheel_goes_before_a_program_on_path(
         env = program(tmp_path / "bin", each, FAKE_SERVER)
 
     done = installed(ALL).pytest(
-        *("-m", "", "-k", f"{name.title()}Contract", "--services", "embedded"), env=env
+        *("-m", "", "-k", f"{name.title()}Contract", "--servers", "embedded"), env=env
     )
 
     assert done.all_passed, done.output
@@ -253,7 +253,7 @@ def test_image_that_cannot_be_pulled(
     nothing_left(service)
 
     done = service.pytest(
-        *("-m", "", "-k", "RedisContract or PostgresContract", "--services", source),
+        *("-m", "", "-k", "RedisContract or PostgresContract", "--servers", source),
         env={"POSTGRES_IMAGE": NO_IMAGE},
     )
 
@@ -404,7 +404,7 @@ def test_container_is_reached_by_the_servers_own_port(
     ports = ["127.0.0.1::1111", "127.0.0.1:${REDIS_PORT:-6380}:6379", "127.0.0.1::7777"]
     edit_service(service, "test-redis", ports=ports)
 
-    done = service.pytest(*CONTRACT, "--services", "containers")
+    done = service.pytest(*CONTRACT, "--servers", "containers")
 
     assert done.all_passed, done.output
 
@@ -417,7 +417,7 @@ def test_running_service_that_is_paused_is_passed_over(checkout: Checkout, engin
         compose(service, "up", "--detach", "--wait")
         compose(service, "pause")
         eventually(lambda: "(Paused)" in service.run("docker", "ps").output)
-        done = service.pytest(*CONTRACT, "--services", "auto")
+        done = service.pytest(*CONTRACT, "--servers", "auto")
     finally:
         compose(service, "unpause")
         compose(service, "down", "--volumes")
@@ -475,7 +475,7 @@ def test_extensions_that_the_server_lacks_are_named(checkout: Checkout) -> None:
     assert before
     (versions / "9999_extension.py").write_text(MIGRATION.format(before=before[1]))
 
-    done = service.pytest("-m", "", "-k", "PostgresContract", "--services", "embedded")
+    done = service.pytest("-m", "", "-k", "PostgresContract", "--servers", "embedded")
 
     assert done.code != 0
     assert (
@@ -504,7 +504,7 @@ def test_redis_user_without_the_right_to_configure(installed: Installed) -> None
         made = service.run(str(service.python), "-c", RESTRICTED, urls["redis"])
         env = {"TEST_REDIS_URL": made.output.strip()}
         done: Outcome = service.pytest(
-            "-m", "", "-k", "RedisCache", "--services", "address", env=env
+            "-m", "", "-k", "RedisCache", "--servers", "external", env=env
         )
 
     assert done.all_passed, done.output

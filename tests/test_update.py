@@ -179,7 +179,7 @@ def assert_green(service: Service, environment: Service) -> None:
     (service.path / ".venv").symlink_to(environment.path / ".venv")
 
     selection = ("-k", "Contract or Repository or Workflow or mine")
-    done = service.pytest("-m", "", "--services", "embedded", "-v", *selection)
+    done = service.pytest("-m", "", "--servers", "embedded", "-v", *selection)
 
     assert done.all_passed, done.output
     assert re.search(r"test_mine\.py::test_mine.* PASSED", done.output)

@@ -102,7 +102,7 @@ def test_unit_tests_run_by_default_and_start_nothing(
 def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
     # What takes long runs once, with all dependencies.
     selection = "" if variant == variants()[-1] else "not slow"
-    done = installed(variant).pytest("-m", selection, "--services", "embedded")
+    done = installed(variant).pytest("-m", selection, "--servers", "embedded")
 
     assert done.all_passed, done.output
     for name in variant:
@@ -114,9 +114,9 @@ def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -
 def test_suite_passes_in_containers(
     installed: Installed, variant: tuple[str, ...], engine: None
 ) -> None:
-    # The doubles of third parties are the same wherever the servers run.
+    # The fakes of third parties are the same wherever the servers run.
     selection = ("-m", "(integration or e2e) and not slow", "-k", "not external")
-    done = installed(variant).pytest(*selection, "--services", "containers")
+    done = installed(variant).pytest(*selection, "--servers", "containers")
 
     assert done.all_passed, done.output
     for name in variant:

@@ -326,7 +326,7 @@ def repository(
 
 def run(service: Service, *options: str, where: str = "tests/integration") -> Outcome:
     script = str(service.path / ".venv" / "bin" / "pytest")
-    return service.run(script, where, "--services", "embedded", "-p", "no:cacheprovider", *options)
+    return service.run(script, where, "--servers", "embedded", "-p", "no:cacheprovider", *options)
 
 
 def wire(service: Service, toml: str) -> None:
@@ -590,7 +590,7 @@ def test_unit_tests_find_a_closed_port_and_start_nothing(new: Service) -> None:
 @pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["alone", "xdist"])
 def test_addresses_are_known_before_user_code_is_imported(new: Service, options: list[str]) -> None:
     test = "tests/integration/test_wired.py"
-    done = new.pytest(test, "--services", "embedded", *options, env=SHELL)
+    done = new.pytest(test, "--servers", "embedded", *options, env=SHELL)
 
     assert done.all_passed, done.output
 
@@ -610,7 +610,7 @@ def test_server_of_somebody_gets_no_names(new: Service) -> None:
     assert several.code != 0
     assert "[postgres] names the database foobar, which 2 processes cannot share" in several.output
     assert theirs.code != 0
-    assert "this one comes from `address`: use --services=containers or embedded" in theirs.output
+    assert "this one comes from `external`: use --servers=containers or embedded" in theirs.output
 
 
 WRONG = {

@@ -118,13 +118,13 @@ class DatabaseContract:
             work.items.add(item)
 
         with database.begin() as work:
-            assert work.items.take(item.sku, 3).quantity == 0
-            work.items.put_back(item.sku, 2)
+            assert work.items.reserve(item.sku, 3).quantity == 0
+            work.items.release(item.sku, 2)
 
         with database.begin() as work:
             assert work.items.get(item.sku).quantity == 2
             with pytest.raises(OutOfStock, match=f"2 of {item.sku} left, 3 asked for"):
-                work.items.take(item.sku, 3)
+                work.items.reserve(item.sku, 3)
             assert work.items.get(item.sku).quantity == 2
 
     def test_unknown_item_is_not_found(self, database: Database) -> None:
@@ -132,9 +132,9 @@ class DatabaseContract:
             with pytest.raises(NotFound):
                 work.items.get("SKU-NONE")
             with pytest.raises(NotFound):
-                work.items.take("SKU-NONE", 1)
+                work.items.reserve("SKU-NONE", 1)
             with pytest.raises(NotFound):
-                work.items.put_back("SKU-NONE", 1)
+                work.items.release("SKU-NONE", 1)
 
     def test_saved_order_has_every_change(self, database: Database) -> None:
         item = ItemFactory.build()

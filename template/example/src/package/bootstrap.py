@@ -37,7 +37,7 @@ class Shop:
     database: Database
 
 
-def assemble(
+def build_shop(
     database: Database,
     cache: Cache,
     broker: Broker,
@@ -68,14 +68,14 @@ def bootstrap(settings: "Settings") -> Iterator[Shop]:
         {{ port.provider.adapter }}.connect(settings.{{ port.provider.name }}) as {{ port.name }},
 {% endfor %}
     ):
-        yield assemble(
+        yield build_shop(
 {% for port in wiring.ports %}
             {{ port.instance }},
 {% endfor %}
             mailer,
         )
 {% else %}
-    yield assemble(
+    yield build_shop(
 {% for port in wiring.ports %}
         {{ port.instance }},
 {% endfor %}

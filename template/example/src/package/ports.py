@@ -35,7 +35,7 @@ class ItemRepository(Protocol):
     def get(self, sku: str) -> Item:
         """Raises NotFound."""
 
-    def take(self, sku: str, quantity: int) -> Item:
+    def reserve(self, sku: str, quantity: int) -> Item:
         """Reduce the stock, safely while others do the same; the item as it is afterwards.
 
         Raises:
@@ -43,7 +43,7 @@ class ItemRepository(Protocol):
             NotFound: there is no such item.
         """
 
-    def put_back(self, sku: str, quantity: int) -> None:
+    def release(self, sku: str, quantity: int) -> None:
         """Raises NotFound."""
 
 

@@ -1,7 +1,7 @@
 {% if wiring.separable %}
-"""The shop in a process of its own, as in production, and a customer of it."""
+"""The shop in a process of its own, as in production, and a client of it."""
 {% else %}
-"""The shop as it runs in production, but for its process, and a customer of it."""
+"""The shop as it runs in production, but for its process, and a client of it."""
 {% endif %}
 
 {% if wiring.separable %}
@@ -30,12 +30,12 @@ from {{ package_name }}.entrypoints import {{ (['consumer'] + offered_apis | map
 {% endif %}
 
 {% if offered_apis %}
-from tests.customers import Customer
+from tests.clients import ShopClient
 {% for api in offered_apis | sort(attribute='name') %}
-from tests.customers.{{ api.name }} import {{ api.customer }}
+from tests.clients.{{ api.name }} import {{ api.client }}
 {% endfor %}
 {% else %}
-from tests.customers import Customer, LibraryCustomer
+from tests.clients import LibraryClient, ShopClient
 {% endif %}
 {% if wiring.separable %}
 from tests.testbed.plugin import ROOT
@@ -59,7 +59,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 @dataclass(frozen=True)
 class Service:
-    """What a customer knows of a shop that runs."""
+    """What a client knows of a running shop."""
 
     addresses: dict[str, str]
     """Where it offers each of its APIs."""
@@ -82,10 +82,10 @@ class Service:
 
 
 @pytest.fixture
-def service(live_shop: Shop, shop_environment: Path{% if wiring.separable %}, tmp_path: Path{% endif %}) -> Iterator[Service]:
+def service(shop_from_env: Shop, shop_environment: Path{% if wiring.separable %}, tmp_path: Path{% endif %}) -> Iterator[Service]:
 {% if wiring.separable %}
     """The shop in a process of its own, on the servers that the tests use. Ten mugs are on sale."""
-    live_shop.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
+    shop_from_env.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
     log = tmp_path / "log"
     environment = {
         **os.environ,
@@ -134,16 +134,16 @@ def started(process: "subprocess.Popen[str]", log: Path) -> dict[str, str]:
     pytest.fail(f"the shop did not start:\n{log.read_text()}", pytrace=False)
 {% else %}
     """The shop in this process, as some of it is in memory. Ten mugs are on sale."""
-    live_shop.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
+    shop_from_env.inventory.create_item("SKU-MUG", 10, name="Mug", price=Decimal("7.50"))
     stop = threading.Event()
-    worker = threading.Thread(target=consumer.run, args=(live_shop, stop), daemon=True)
+    worker = threading.Thread(target=consumer.run, args=(shop_from_env, stop), daemon=True)
     worker.start()
     try:
 {% if offered_apis %}
         with ExitStack() as served:
             addresses = {
 {% for api in offered_apis %}
-                "{{ api.name }}": served.enter_context({{ api.name }}.serve(live_shop, "127.0.0.1:0")),
+                "{{ api.name }}": served.enter_context({{ api.name }}.serve(shop_from_env, "127.0.0.1:0")),
 {% endfor %}
             }
             yield Service(addresses, shop_environment)
@@ -158,21 +158,21 @@ def started(process: "subprocess.Popen[str]", log: Path) -> dict[str, str]:
 
 
 {% if offered_apis %}
-CUSTOMERS: dict[str, Callable[[str], AbstractContextManager[Customer]]] = {
+CLIENTS: dict[str, Callable[[str], AbstractContextManager[ShopClient]]] = {
 {% for api in offered_apis %}
-    "{{ api.name }}": {{ api.customer }}.connect,
+    "{{ api.name }}": {{ api.client }}.connect,
 {% endfor %}
 }
 
 
-@pytest.fixture(params=CUSTOMERS)
-def visitor(request: pytest.FixtureRequest, service: Service) -> Iterator[Customer]:
-    """A customer of the shop, by each of its APIs in turn."""
-    with CUSTOMERS[request.param](service.addresses[request.param]) as customer:
-        yield customer
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest, service: Service) -> Iterator[ShopClient]:
+    """Client of the shop: one for each of its APIs."""
+    with CLIENTS[request.param](service.addresses[request.param]) as shop_client:
+        yield shop_client
 {% else %}
 @pytest.fixture
-def visitor(service: Service, live_shop: Shop) -> Customer:
-    """A customer of the shop, on the same servers."""
-    return LibraryCustomer(live_shop)
+def client(service: Service, shop_from_env: Shop) -> ShopClient:
+    """Client of the shop on the same servers."""
+    return LibraryClient(shop_from_env)
 {% endif %}

@@ -4,9 +4,9 @@ Read in this order:
 
 address.py       addresses as their drivers understand them, shown without passwords
 dependency.py    what the testbed knows about a dependency; one module each in dependencies/
-ladder.py        which way a dependency is provided: address, running, containers, embedded
+sources.py        which way a dependency is provided: address, running, containers, embedded
 run.py           the folder that all processes of one pytest run share
-keeper.py        the process that starts the servers of a run and ends them
+supervisor.py        the process that starts the servers of a run and ends them
 processes.py     embedded servers: programs started as plain processes
 engine.py        containers: docker-compose.test.yml through the container engine
 cleanup.py       what is removed after a run, and after a run that was killed

@@ -94,7 +94,7 @@ def sweep(root: Path) -> list[str]:
     report = []
     with locked(sweep_lock()):
         for run in runs_of(root):
-            if not is_free(run.lock) or not is_free(run.keeper_lock):
+            if not is_free(run.lock) or not is_free(run.supervisor_lock):
                 continue
             left = f"what the killed run {run.id} left"
             problems = tear_down(run)

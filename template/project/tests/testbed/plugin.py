@@ -14,10 +14,10 @@ from . import engine
 from .cleanup import sweep
 from .dependency import known
 from .environment import FILE, Environment, WiringError
-from .ladder import MODES, Rung, Unavailable
 from .processes import hold_port
 from .run import Run, write
 from .safety import guard
+from .sources import MODES, Source, Unavailable
 from .testbed import Testbed
 from .watch import Watch
 
@@ -41,13 +41,13 @@ _log_start = pytest.StashKey[tuple[str, dict[str, int]]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("testbed", "servers for integration tests")
     group.addoption(
-        "--services",
+        "--servers",
         choices=MODES,
         default="auto",
         help="how servers are provided: the first way that works (auto), or only the one named",
     )
     group.addoption(
-        "--services-timeout",
+        "--servers-timeout",
         type=float,
         default=60.0,
         metavar="SECONDS",
@@ -132,8 +132,8 @@ def testbed_of(config: pytest.Config) -> Testbed:
     """The testbed of this process; made, and the run with it, when first asked for."""
     if _testbed not in config.stash:
         run = _run_of(config)
-        mode = config.getoption("--services", "auto")
-        timeout = config.getoption("--services-timeout", 60.0)
+        mode = config.getoption("--servers", "auto")
+        timeout = config.getoption("--servers-timeout", 60.0)
         worker = getattr(config, "workerinput", {"workerid": "main"})["workerid"]
         environment = environment_of(config)
         config.stash[_testbed] = Testbed(run, ROOT, mode, timeout, environment, worker)
@@ -150,7 +150,7 @@ def _give_up(config: pytest.Config, reason: str) -> None:
     terminal = config.get_terminal_writer()
     terminal.line(f"\ntestbed: {reason}; the run ends here")
     terminal.flush()
-    # The keeper ends the servers, as it does after a kill.
+    # The supervisor ends the servers, as it does after a kill.
     os._exit(pytest.ExitCode.INTERNAL_ERROR)
 
 
@@ -182,10 +182,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     testbed = testbed_of(config)
     lines = [f"testbed: {line}" for line in config.stash.get(_swept, [])]
-    reasons = (each for rung in testbed.rungs.values() for each in getattr(rung, "passed_over", []))
+    reasons = (
+        each for source in testbed.sources.values() for each in getattr(source, "passed_over", [])
+    )
     lines += [f"testbed: passed over {reason}" for reason in dict.fromkeys(reasons)]
-    for name, rung in testbed.rungs.items():
-        what = f"{rung.how} ({rung.detail})" if isinstance(rung, Rung) else "not available"
+    for name, source in testbed.sources.items():
+        what = f"{source.name} ({source.detail})" if isinstance(source, Source) else "not available"
         lines.append(f"{name}: {what}")
     return lines
 
@@ -225,8 +227,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     testbed = testbed_of(session.config)
     if "testbed_run" not in getattr(session.config, "workerinput", {"testbed_run": ""}):
-        # No controller cleans up after this worker, so the keeper does in any case.
-        testbed.start_keeper()
+        # No controller cleans up after this worker, so the supervisor does in any case.
+        testbed.start_supervisor()
     try:
         testbed.start(sorted(needed))
     except Unavailable as reason:
@@ -250,12 +252,12 @@ def pytest_terminal_summary(
     """Say which servers came from another source than the header promised, and why."""
     if (testbed := testbed_if_any(config)) is None:
         return
-    for name, rung in testbed.rungs.items():
+    for name, source in testbed.sources.items():
         server = testbed.run.find(name)
-        if server and isinstance(rung, Rung) and server.how not in ("", rung.how):
-            for reason in server.passed_over[len(rung.passed_over) :]:
+        if server and isinstance(source, Source) and server.source not in ("", source.name):
+            for reason in server.passed_over[len(source.passed_over) :]:
                 terminalreporter.write_line(
-                    f"{name}: {server.how}, passed over {reason}", yellow=True
+                    f"{name}: {server.source}, passed over {reason}", yellow=True
                 )
 
 

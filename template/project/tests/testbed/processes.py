@@ -221,9 +221,9 @@ def stop(launchers: Sequence[Launcher]) -> None:
 
 
 def end_session(session: int, folder: Path) -> None:
-    """Kill the programs of a run that are left in the session of its keeper.
+    """Kill the programs of a run that are left in the session of its supervisor.
 
-    Every program that a keeper starts is born in its session, so none can be missed, whatever
+    Every program that a supervisor starts is born in its session, so none can be missed, whatever
     was killed when. A number may come back as that of another session: there, nothing knows
     the folder of the run.
 

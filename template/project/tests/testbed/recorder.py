@@ -183,7 +183,9 @@ class Recorder:
 def _server(testbed: Testbed, name: str) -> Server | None:
     """A server of the run, with the time of its start, which the engine tells a little later."""
     deadline = time.monotonic() + PATIENCE
-    while (server := testbed.run.find(name)) and server.how == "containers" and not server.started:
+    while (
+        (server := testbed.run.find(name)) and server.source == "containers" and not server.started
+    ):
         if time.monotonic() > deadline:
             break
         time.sleep(0.005)

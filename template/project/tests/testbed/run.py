@@ -30,7 +30,7 @@ class Server:
     """A server that is ready, or that could not be had."""
 
     name: str
-    how: str
+    source: str
     url: str = field(default="", repr=False)
     error: str = ""
     project: str = ""
@@ -44,7 +44,7 @@ class Server:
 
     @property
     def outlives_the_run(self) -> bool:
-        return self.how in ("address", "running")
+        return self.source in ("external", "running")
 
 
 def write(path: Path, text: str) -> None:
@@ -186,14 +186,14 @@ class Run:
         return self.folder / "run.lock"
 
     @property
-    def keeper_lock(self) -> Path:
-        """Held by the keeper, if there is one, until all that it started is gone."""
-        return self.folder / "keeper.lock"
+    def supervisor_lock(self) -> Path:
+        """Held by the supervisor, if there is one, until all that it started is gone."""
+        return self.folder / "supervisor.lock"
 
     @property
     def session(self) -> Path:
-        """Number of the keeper's session, in which every program stays that it starts."""
-        return self.folder / "keeper.session"
+        """Number of the supervisor's session, in which every program stays that it starts."""
+        return self.folder / "supervisor.session"
 
     def data(self, name: str = "*") -> list[Path]:
         """Return the folders of embedded servers; another user than the run's has his beside it."""

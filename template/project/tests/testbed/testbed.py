@@ -18,15 +18,15 @@ from .cleanup import tear_down
 from .dependency import Dependency, known
 from .engine import Engine, at_published_host
 from .environment import FILE, Environment, changed
-from .ladder import Rung, Unavailable, choose
 from .processes import NotReady, hold_port, tail
 from .run import Run, Server, is_free, is_unlocked, locked, open_lock, private, write
 from .safety import guard
+from .sources import Source, Unavailable, choose_source
 
 STARTED = ("containers", "embedded")
 """Sources whose servers this run starts."""
 END_SECONDS = 60.0
-"""How long pytest waits at its end for the keeper to remove everything."""
+"""How long pytest waits at its end for the supervisor to remove everything."""
 
 
 class Testbed:
@@ -51,35 +51,35 @@ class Testbed:
         self.worker = worker
         self._held: list[socket.socket] = []
         self._found: set[str] = set()
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
 
     @cached_property
-    def rungs(self) -> dict[str, Rung | Unavailable]:
+    def sources(self) -> dict[str, Source | Unavailable]:
         """How each dependency is provided, or why it is not; found once for the whole run."""
-        path = self.run.folder / "rungs.json"
-        with locked(self.run.folder / "rungs.lock"):
+        path = self.run.folder / "sources.json"
+        with locked(self.run.folder / "sources.lock"):
             if not path.exists():
                 engine = Engine(self.root)
                 found = {
                     name: self._choose(dependency, engine) for name, dependency in known().items()
                 }
-                write(path, json.dumps({name: _dump(rung) for name, rung in found.items()}))
+                write(path, json.dumps({name: _dump(source) for name, source in found.items()}))
         return {name: _load(entry) for name, entry in json.loads(path.read_text()).items()}
 
-    def _choose(self, dependency: Dependency, engine: Engine) -> Rung | Unavailable:
+    def _choose(self, dependency: Dependency, engine: Engine) -> Source | Unavailable:
         try:
-            rung = choose(dependency, self.mode, engine)
+            source = choose_source(dependency, self.mode, engine)
         except Unavailable as reason:
             return reason
-        if rung.how not in STARTED:
-            return rung
+        if source.name not in STARTED:
+            return source
         # The code under test reads the address at its import, long before the server starts.
         self._held.append(held := hold_port())
         port = held.getsockname()[1]
         url = dependency.url(port, self.run.password)
-        if rung.how == "containers":
+        if source.name == "containers":
             url = at_published_host(url)
-        return replace(rung, url=url, port=port)
+        return replace(source, url=url, port=port)
 
     def find_urls(self) -> None:
         """Find the addresses of all servers that can be had, for the environment."""
@@ -98,18 +98,18 @@ class Testbed:
         """
         urls = self.environment.urls
         if name not in self._found:
-            rung = self.rungs[name]
-            if isinstance(rung, Unavailable):
-                raise rung
+            source = self.sources[name]
+            if isinstance(source, Unavailable):
+                raise source
             account = self.environment.accounts.get(name, {})
-            if account and rung.how not in STARTED:
+            if account and source.name not in STARTED:
                 raise Unavailable(
                     f"{name}: {FILE} names a {' and a '.join(account)}, which the tests only make on a "
-                    f"server that they start, and this one comes from `{rung.how}`: "
-                    "use --services=containers or embedded"
+                    f"server that they start, and this one comes from `{source.name}`: "
+                    "use --servers=containers or embedded"
                 )
-            allow(known()[name], rung.url)
-            server = Server(name, rung.how, rung.url)
+            allow(known()[name], source.url)
+            server = Server(name, source.name, source.url)
             urls[name] = known()[name].own_url(server, self.run, self.worker, account)
             self._found.add(name)
         return urls[name]
@@ -124,75 +124,79 @@ class Testbed:
         Raises:
             Unavailable: nothing provides one of them.
         """
-        rungs = {name: self.rungs[name] for name in names}
-        for rung in rungs.values():
-            if isinstance(rung, Unavailable):
-                raise rung
+        sources = {name: self.sources[name] for name in names}
+        for source in sources.values():
+            if isinstance(source, Unavailable):
+                raise source
         with locked(self.run.folder / "start.lock"):
-            for name, rung in rungs.items():
-                assert isinstance(rung, Rung)
-                self._request(known()[name], rung)
+            for name, source in sources.items():
+                assert isinstance(source, Source)
+                self._request(known()[name], source)
             if any(self.run.folder.glob("*.requested")):
-                self._start_keeper()
+                self._start_supervisor()
 
-    def _request(self, dependency: Dependency, rung: Rung) -> None:
-        if rung.how not in STARTED:
+    def _request(self, dependency: Dependency, source: Source) -> None:
+        if source.name not in STARTED:
             if self.run.find(dependency.name) is None:
-                self.run.publish(self._existing(dependency, rung))
+                self.run.publish(self._existing(dependency, source))
             return
         request = self.run.folder / f"{dependency.name}.requested"
         if request.exists():
             return
         wanted = {
-            "sources": [rung.how, *rung.fallbacks],
-            "passed_over": rung.passed_over,
-            "port": rung.port,
+            "sources": [source.name, *source.fallbacks],
+            "passed_over": source.passed_over,
+            "port": source.port,
         }
         write(request, json.dumps(wanted))
 
-    def _existing(self, dependency: Dependency, rung: Rung) -> Server:
+    def _existing(self, dependency: Dependency, source: Source) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
-        url, project = rung.url, rung.project
+        url, project = source.url, source.project
         allow(dependency, url)
         deadline = time.monotonic() + self.timeout
         while True:
             try:
                 dependency.check(url)
                 return Server(
-                    dependency.name, rung.how, url, project=project, passed_over=rung.passed_over
+                    dependency.name,
+                    source.name,
+                    url,
+                    project=project,
+                    passed_over=source.passed_over,
                 )
             except NotReady as error:
                 last = error
             # A container that still starts is worth waiting for, an address that is wrong is not.
-            if rung.how == "address" or time.monotonic() > deadline:
-                message = f"{dependency.name}: {rung.detail} does not answer: {last}"
-                return Server(dependency.name, rung.how, error=message)
+            if source.name == "external" or time.monotonic() > deadline:
+                message = f"{dependency.name}: {source.detail} does not answer: {last}"
+                return Server(dependency.name, source.name, error=message)
             time.sleep(0.05)
 
-    def start_keeper(self) -> None:
-        """Have a keeper clean up after this run, whether it needs one for its servers or not."""
+    def start_supervisor(self) -> None:
+        """Have a supervisor clean up after this run, whether it needs one for its servers or not."""
         with locked(self.run.folder / "start.lock"):
-            self._start_keeper()
+            self._start_supervisor()
 
-    def _start_keeper(self) -> None:
+    def _start_supervisor(self) -> None:
         """Start the process that starts and ends the servers of this run, once."""
-        if self.run.keeper_lock.exists():
+        if self.run.supervisor_lock.exists():
             return
         command = [
             sys.executable,
             "-m",
-            f"{__package__}.keeper",
+            f"{__package__}.supervisor",
             str(self.run.folder),
             str(self.timeout),
         ]
         path = (str(self.root), os.environ.get("PYTHONPATH"))
         with (
-            open_lock(self.run.keeper_lock) as lock,
-            open(self.run.folder / "keeper.log", "a", opener=private) as log,
+            open_lock(self.run.supervisor_lock) as lock,
+            open(self.run.folder / "supervisor.log", "a", opener=private) as log,
         ):
-            # The lock goes to the keeper with the open file, and is free when the keeper is gone.
+            # The lock goes to the supervisor with the open file, and is free when the supervisor is gone.
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._keeper = subprocess.Popen(
+            self._supervisor = subprocess.Popen(
                 command,
                 cwd=self.root,
                 # PYTHONSAFEPATH keeps this folder off the path of `python -m`.
@@ -210,11 +214,11 @@ class Testbed:
             Unavailable: it did not come up; the message ends with its last log lines.
         """
         self.start([name])
-        # The keeper minds the time: an image that is pulled for the first time may take minutes.
+        # The supervisor minds the time: an image that is pulled for the first time may take minutes.
         while (server := self.run.find(name)) is None:
-            if is_free(self.run.keeper_lock):
+            if is_free(self.run.supervisor_lock):
                 raise Unavailable(
-                    f"{name}: the keeper of the servers is gone:\n{tail(self.run.folder / 'keeper.log')}"
+                    f"{name}: the supervisor of the servers is gone:\n{tail(self.run.folder / 'supervisor.log')}"
                 )
             time.sleep(0.005)
         if server.error:
@@ -225,9 +229,9 @@ class Testbed:
     def leave(self) -> None:
         """Leave the run while other processes of it may go on."""
         self.run.leave()
-        if self._keeper:
+        if self._supervisor:
             # It has to outlive this process, and Python warns of a child that nobody waited for.
-            self._keeper.returncode = 0
+            self._supervisor.returncode = 0
 
     def close(self) -> list[str]:
         """Leave the run as its last process: wait until all it started is gone.
@@ -235,8 +239,8 @@ class Testbed:
         Returns:
             A line for each thing that could not be removed; the next run tries again.
         """
-        # Opened first: the keeper removes the file, and holds the lock until it is gone itself.
-        with open_lock(self.run.keeper_lock) as lock:
+        # Opened first: the supervisor removes the file, and holds the lock until it is gone itself.
+        with open_lock(self.run.supervisor_lock) as lock:
             self.run.leave()
             deadline = time.monotonic() + END_SECONDS
             while not (over := is_unlocked(lock)) and time.monotonic() < deadline:
@@ -244,8 +248,8 @@ class Testbed:
         if not over:
             self.leave()
             return [f"the servers are still there after {END_SECONDS:g} s"]
-        if self._keeper:
-            self._keeper.wait()
+        if self._supervisor:
+            self._supervisor.wait()
         problems = self.run.folder / "problems"
         if problems.exists():
             return problems.read_text().splitlines()
@@ -276,9 +280,9 @@ def allow(dependency: Dependency, url: str) -> None:
             guard.allow(host, port)
 
 
-def _dump(rung: Rung | Unavailable) -> dict[str, Any]:
-    return asdict(rung) if isinstance(rung, Rung) else {"unavailable": str(rung)}
+def _dump(source: Source | Unavailable) -> dict[str, Any]:
+    return asdict(source) if isinstance(source, Source) else {"unavailable": str(source)}
 
 
-def _load(entry: dict[str, Any]) -> Rung | Unavailable:
-    return Unavailable(entry["unavailable"]) if "unavailable" in entry else Rung(**entry)
+def _load(entry: dict[str, Any]) -> Source | Unavailable:
+    return Unavailable(entry["unavailable"]) if "unavailable" in entry else Source(**entry)

@@ -81,14 +81,14 @@ class MemoryItems:
     def get(self, sku: str) -> Item:
         return copy.copy(self._find(sku))
 
-    def take(self, sku: str, quantity: int) -> Item:
+    def reserve(self, sku: str, quantity: int) -> Item:
         item = self._find(sku)
         if item.quantity < quantity:
             raise OutOfStock(f"{item.quantity} of {sku} left, {quantity} asked for")
         item.quantity -= quantity
         return copy.copy(item)
 
-    def put_back(self, sku: str, quantity: int) -> None:
+    def release(self, sku: str, quantity: int) -> None:
         self._find(sku).quantity += quantity
 
     def _find(self, sku: str) -> Item:
@@ -162,7 +162,7 @@ class MemoryUnitOfWork:
         self.outbox = MemoryOutbox()
 
 
-class MemoryDatabase:
+class InMemoryDatabase:
     """One unit of work at a time, on a copy that replaces the original at its end."""
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class MemoryDatabase:
             self._committed = work
 
 
-class MemoryCache:
+class InMemoryCache:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._entries: dict[str, tuple[str, float]] = {}
@@ -201,7 +201,7 @@ class MemoryCache:
         return json.loads(text) if self._now() < expiry else None
 
 
-class MemoryBroker:
+class InMemoryBroker:
     def __init__(self) -> None:
         self.published: list[Event] = []
         self.dead_letters: list[Event] = []
@@ -223,7 +223,7 @@ class MemoryBroker:
         return True
 
 
-class MemoryPayments:
+class InMemoryPayments:
     """Takes every payment, unless it `declines`."""
 
     def __init__(self) -> None:
@@ -236,7 +236,7 @@ class MemoryPayments:
         self.charged[reference] = amount
 
 
-class MemoryIdentityProvider:
+class InMemoryIdentityProvider:
     """Knows those who `log_in` at its URL, each for one use."""
 
     def __init__(self) -> None:
@@ -259,7 +259,7 @@ class MemoryIdentityProvider:
         return identity
 
 
-class MemoryMailer:
+class InMemoryMailer:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
 

@@ -22,7 +22,7 @@ class OrderService:
         with self._database.begin() as work:
             if not work.users.get(user_id).is_verified:
                 raise InvalidOrder("only verified users order")
-            item = work.items.take(sku, quantity)
+            item = work.items.reserve(sku, quantity)
             order = Order(user_id, sku, quantity, total_amount=item.price * quantity)
             work.orders.add(order)
         return order
@@ -88,7 +88,7 @@ class OrderService:
 def _release(work: UnitOfWork, order: Order) -> None:
     """Save an order that is cancelled, and put its items back on sale."""
     work.orders.save(order)
-    work.items.put_back(order.sku, order.quantity)
+    work.items.release(order.sku, order.quantity)
 
 
 def _event(type: str, order: Order) -> Event:

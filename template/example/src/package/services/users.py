@@ -162,7 +162,7 @@ class UserService:
         self._cache.set(_session_key(session.access_token), str(user.id), ttl=SESSION_SECONDS)
         return session
 
-    def user_of(self, access_token: str) -> User:
+    def current_user(self, access_token: str) -> User:
         """The user who is logged in with a token.
 
         Raises:

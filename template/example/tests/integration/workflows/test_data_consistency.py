@@ -19,16 +19,16 @@ class TestIntegrationDataConsistency:
         assert [order.total_amount for order in orders] == [2 * p for p in CATALOGUE.values()]
 
     def test_concurrent_buyers_get_the_stock_and_no_more(
-        self, shared_shop: Shop, shared_database: Database
+        self, committed_shop: Shop, committed_database: Database
     ) -> None:
         buyer = UserFactory.build(verified=True)
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             work.users.add(buyer)
             work.items.add(ItemFactory.build(sku="SKU-001", quantity=100))
 
         def buy(_: int) -> bool:
             try:
-                shared_shop.orders.place(buyer.id, "SKU-001", 10)
+                committed_shop.orders.place(buyer.id, "SKU-001", 10)
             except OutOfStock:
                 return False
             return True
@@ -37,4 +37,4 @@ class TestIntegrationDataConsistency:
             bought = list(buyers.map(buy, range(15)))
 
         assert bought.count(True) == 10
-        assert shared_shop.inventory.get_item("SKU-001").quantity == 0
+        assert committed_shop.inventory.get_item("SKU-001").quantity == 0

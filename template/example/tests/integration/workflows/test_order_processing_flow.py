@@ -8,7 +8,7 @@ from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import Event, InvalidOrder, OrderStatus, PaymentDeclined
 from {{ package_name }}.ports import Database
 
-from tests.customers import Customer
+from tests.clients import ShopClient
 from tests.factories import ItemFactory, UserFactory
 from tests.fixtures.shop import Person
 
@@ -89,12 +89,12 @@ class TestIntegrationOrderProcessingFlow:
         assert shop.inventory.get_item(SKU).quantity == 10
 
     def test_order_is_placed_and_paid_by_each_api(
-        self, customer: Customer, shared_shop: Shop, person: Person
+        self, shop_client: ShopClient, committed_shop: Shop, person: Person
     ) -> None:
-        shared_shop.inventory.create_item(SKU, quantity=10, price=Decimal("7.50"))
-        customer.sign_in(person("buyer@example.com", "Buyer"))
+        committed_shop.inventory.create_item(SKU, quantity=10, price=Decimal("7.50"))
+        shop_client.sign_in(person("buyer@example.com", "Buyer"))
 
-        order_id = customer.order(SKU, 3)
-        customer.pay(order_id)
+        order_id = shop_client.order(SKU, 3)
+        shop_client.pay(order_id)
 
-        assert customer.status(order_id) is OrderStatus.PAID
+        assert shop_client.status(order_id) is OrderStatus.PAID

@@ -3,13 +3,13 @@ from uuid import uuid4
 
 import pytest
 
-from {{ package_name }}.adapters.memory import MemoryMailer
+from {{ package_name }}.adapters.memory import InMemoryMailer
 from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import EmailTaken, Event, EventRefused, InvalidCredentials
 from {{ package_name }}.ports import Broker
 from {{ package_name }}.services.users import Session
 
-from tests.customers import Customer
+from tests.clients import ShopClient
 from tests.fixtures.shop import Person
 
 EMAIL = "newuser@example.com"
@@ -25,7 +25,7 @@ def sign_in(shop: Shop, known: Callable[[str], str]) -> Session:
 
 class TestIntegrationUserRegistrationFlow:
     def test_registered_user_is_sent_a_token_that_verifies(
-        self, shop: Shop, mailer: MemoryMailer
+        self, shop: Shop, mailer: InMemoryMailer
     ) -> None:
         user = shop.users.register(EMAIL, PASSWORD, "New User")
 
@@ -37,7 +37,7 @@ class TestIntegrationUserRegistrationFlow:
         assert shop.users.verify_email(user.id, token).is_verified
 
     def test_event_that_is_about_nobody_does_not_keep_the_next_one(
-        self, shop: Shop, mailer: MemoryMailer
+        self, shop: Shop, mailer: InMemoryMailer
     ) -> None:
         with shop.database.begin() as work:
             work.outbox.add(Event("user_registered", "nobody", {}))
@@ -50,31 +50,31 @@ class TestIntegrationUserRegistrationFlow:
         assert [address for address, _ in mailer.sent] == [EMAIL]
 
     def test_complete_registration_flow_by_each_api(
-        self, customer: Customer, shared_shop: Shop, published: Callable[[int], list[Event]]
+        self, shop_client: ShopClient, committed_shop: Shop, published: Callable[[int], list[Event]]
     ) -> None:
-        user_id = customer.register(EMAIL, PASSWORD, "New User")
-        token = shared_shop.users.verification_token(user_id)
+        user_id = shop_client.register(EMAIL, PASSWORD, "New User")
+        token = committed_shop.users.verification_token(user_id)
         assert token is not None
 
-        assert customer.verify(user_id, token)
-        customer.log_in(EMAIL, PASSWORD)
-        assert customer.name() == "New User"
+        assert shop_client.verify(user_id, token)
+        shop_client.log_in(EMAIL, PASSWORD)
+        assert shop_client.name() == "New User"
 
-        shared_shop.events.relay()
+        committed_shop.events.relay()
         registered, welcomed = published(2)
         assert (registered.type, registered.key) == ("user_registered", str(user_id))
         assert (welcomed.type, welcomed.key) == ("user_welcomed", str(user_id))
         assert welcomed.data == {"email": EMAIL, "name": "New User"}
 
     def test_person_whom_the_identity_provider_knows_needs_no_registration(
-        self, customer: Customer, person: Person
+        self, shop_client: ShopClient, person: Person
     ) -> None:
-        customer.sign_in(person(EMAIL, "New User"))
+        shop_client.sign_in(person(EMAIL, "New User"))
 
-        assert customer.name() == "New User"
+        assert shop_client.name() == "New User"
 
     def test_address_is_lost_to_who_registers_with_it_again_until_it_is_verified(
-        self, shop: Shop, mailer: MemoryMailer
+        self, shop: Shop, mailer: InMemoryMailer
     ) -> None:
         shop.users.register(EMAIL, "ImpostorsPass456!", "Impostor")
         user = shop.users.register(EMAIL, PASSWORD, "New User")
@@ -95,13 +95,13 @@ class TestIntegrationUserRegistrationFlow:
     ) -> None:
         known = person(EMAIL, "User")
         session = sign_in(shop, known)
-        user = shop.users.user_of(session.access_token)
+        user = shop.users.current_user(session.access_token)
         user.is_active = False
         with shop.database.begin() as work:
             work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
-            shop.users.user_of(session.access_token)
+            shop.users.current_user(session.access_token)
         with pytest.raises(InvalidCredentials):
             sign_in(shop, known)
 
@@ -109,7 +109,7 @@ class TestIntegrationUserRegistrationFlow:
         with pytest.raises(InvalidCredentials):
             shop.users.verify_email(uuid4(), "guess")
         with pytest.raises(InvalidCredentials):
-            shop.users.user_of("guess")
+            shop.users.current_user("guess")
         with pytest.raises(InvalidCredentials):
             shop.users.sign_in("guess", "guess")
 

@@ -3,14 +3,14 @@ import threading
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryBroker,
-    MemoryCache,
-    MemoryDatabase,
-    MemoryIdentityProvider,
-    MemoryMailer,
-    MemoryPayments,
+    InMemoryBroker,
+    InMemoryCache,
+    InMemoryDatabase,
+    InMemoryIdentityProvider,
+    InMemoryMailer,
+    InMemoryPayments,
 )
-from {{ package_name }}.bootstrap import Shop, assemble
+from {{ package_name }}.bootstrap import Shop, build_shop
 from {{ package_name }}.domain import Event, EventRefused, Unavailable
 from {{ package_name }}.entrypoints import consumer
 from {{ package_name }}.passwords import Passwords
@@ -18,7 +18,7 @@ from {{ package_name }}.passwords import Passwords
 SECONDS = 5.0
 
 
-class BrokerThatFails(MemoryBroker):
+class BrokerThatFails(InMemoryBroker):
     """Fails for the first event, each time that it is published."""
 
     def __init__(self, error: Exception, times: int) -> None:
@@ -35,7 +35,7 @@ class BrokerThatFails(MemoryBroker):
         super().publish(event)
 
 
-class MailerThatTells(MemoryMailer):
+class MailerThatTells(InMemoryMailer):
     def __init__(self, expected: str) -> None:
         super().__init__()
         self._expected = expected
@@ -47,9 +47,11 @@ class MailerThatTells(MemoryMailer):
             self.arrived.set()
 
 
-def shop_with(broker: MemoryBroker, mailer: MemoryMailer, passwords: Passwords) -> Shop:
-    payments, identity = MemoryPayments(), MemoryIdentityProvider()
-    return assemble(MemoryDatabase(), MemoryCache(), broker, payments, identity, mailer, passwords)
+def shop_with(broker: InMemoryBroker, mailer: InMemoryMailer, passwords: Passwords) -> Shop:
+    payments, identity = InMemoryPayments(), InMemoryIdentityProvider()
+    return build_shop(
+        InMemoryDatabase(), InMemoryCache(), broker, payments, identity, mailer, passwords
+    )
 
 
 class TestConsumer:
@@ -82,7 +84,7 @@ class TestConsumer:
 
     def test_events_are_processed_while_the_broker_takes_none(self, passwords: Passwords) -> None:
         mailer = MailerThatTells("ada@example.com")
-        broker = MemoryBroker()
+        broker = InMemoryBroker()
         shop = shop_with(broker, mailer, passwords)
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         stop = threading.Event()
@@ -109,7 +111,7 @@ class TestConsumer:
 
     def test_events_that_wait_are_processed_without_a_pause(self, passwords: Passwords) -> None:
         mailer = MailerThatTells("second@example.com")
-        shop = shop_with(MemoryBroker(), mailer, passwords)
+        shop = shop_with(InMemoryBroker(), mailer, passwords)
         for name in ("first", "second"):
             shop.users.register(f"{name}@example.com", "SecurePass123!", name)
         shop.events.relay()

@@ -3,14 +3,14 @@ import threading
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryBroker,
-    MemoryCache,
-    MemoryDatabase,
-    MemoryIdentityProvider,
-    MemoryMailer,
-    MemoryPayments,
+    InMemoryBroker,
+    InMemoryCache,
+    InMemoryDatabase,
+    InMemoryIdentityProvider,
+    InMemoryMailer,
+    InMemoryPayments,
 )
-from {{ package_name }}.bootstrap import Shop, assemble
+from {{ package_name }}.bootstrap import Shop, build_shop
 from {{ package_name }}.domain import Event, EventRefused, OrderStatus, Unavailable
 from {{ package_name }}.passwords import Passwords
 from {{ package_name }}.services.events import MAX_ATTEMPTS
@@ -21,30 +21,30 @@ SECONDS = 5.0
 
 
 @pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker()
+def broker() -> InMemoryBroker:
+    return InMemoryBroker()
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
+def mailer() -> InMemoryMailer:
+    return InMemoryMailer()
 
 
 @pytest.fixture
-def shop(broker: MemoryBroker, mailer: MemoryMailer, passwords: Passwords) -> Shop:
-    return assemble(
-        MemoryDatabase(),
-        MemoryCache(),
+def shop(broker: InMemoryBroker, mailer: InMemoryMailer, passwords: Passwords) -> Shop:
+    return build_shop(
+        InMemoryDatabase(),
+        InMemoryCache(),
         broker,
-        MemoryPayments(),
-        MemoryIdentityProvider(),
+        InMemoryPayments(),
+        InMemoryIdentityProvider(),
         mailer,
         passwords,
     )
 
 
 class TestEventService:
-    def test_relay_publishes_once_and_in_order(self, shop: Shop, broker: MemoryBroker) -> None:
+    def test_relay_publishes_once_and_in_order(self, shop: Shop, broker: InMemoryBroker) -> None:
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         shop.users.verify_email(user.id, shop.users.verification_token(user.id) or "")
 
@@ -54,7 +54,7 @@ class TestEventService:
         assert [event.type for event in broker.published] == ["user_registered", "user_welcomed"]
 
     def test_event_waits_until_the_broker_takes_it(
-        self, shop: Shop, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+        self, shop: Shop, broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shop.users.register("ada@example.com", "SecurePass123!", "Ada")
 
@@ -74,7 +74,7 @@ class TestEventService:
     def test_refused_event_stays_and_the_next_one_is_published(
         self,
         shop: Shop,
-        broker: MemoryBroker,
+        broker: InMemoryBroker,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -97,7 +97,7 @@ class TestEventService:
     def test_event_that_is_refused_for_the_last_time_is_parked(
         self,
         shop: Shop,
-        broker: MemoryBroker,
+        broker: InMemoryBroker,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -115,7 +115,7 @@ class TestEventService:
         assert f"parked (attempt {MAX_ATTEMPTS}): simulated" in caplog.text
 
     def test_no_unit_of_work_is_open_while_the_broker_is_waited_for(
-        self, shop: Shop, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+        self, shop: Shop, broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         elsewhere: list[bool] = []
@@ -133,7 +133,7 @@ class TestEventService:
 
         assert elsewhere == [True]
 
-    def test_registered_user_is_sent_the_token(self, shop: Shop, mailer: MemoryMailer) -> None:
+    def test_registered_user_is_sent_the_token(self, shop: Shop, mailer: InMemoryMailer) -> None:
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         shop.events.relay()
 
@@ -157,7 +157,7 @@ class TestEventService:
 
     @pytest.mark.parametrize("key", ["00000000-0000-0000-0000-000000000000", "no id"])
     def test_event_about_a_user_who_is_gone_becomes_a_dead_letter(
-        self, shop: Shop, broker: MemoryBroker, key: str
+        self, shop: Shop, broker: InMemoryBroker, key: str
     ) -> None:
         event = Event("user_registered", key, {})
         broker.publish(event)
@@ -167,7 +167,7 @@ class TestEventService:
         assert broker.dead_letters == [event]
 
     def test_event_that_concerns_nobody_is_passed_over(
-        self, shop: Shop, broker: MemoryBroker
+        self, shop: Shop, broker: InMemoryBroker
     ) -> None:
         broker.publish(Event("weather_changed", "key", {}))
 

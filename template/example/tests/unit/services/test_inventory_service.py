@@ -1,13 +1,13 @@
 import pytest
 
-from {{ package_name }}.adapters.memory import MemoryDatabase
+from {{ package_name }}.adapters.memory import InMemoryDatabase
 from {{ package_name }}.domain import NotFound, SkuTaken
 from {{ package_name }}.services.inventory import InventoryService
 
 
 @pytest.fixture
 def inventory() -> InventoryService:
-    return InventoryService(MemoryDatabase())
+    return InventoryService(InMemoryDatabase())
 
 
 class TestInventoryService:

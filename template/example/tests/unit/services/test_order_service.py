@@ -3,8 +3,8 @@ from decimal import Decimal
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryDatabase,
-    MemoryPayments,
+    InMemoryDatabase,
+    InMemoryPayments,
 )
 from {{ package_name }}.domain import (
     InvalidOrder,
@@ -22,22 +22,22 @@ from tests.factories import ItemFactory, UserFactory
 
 
 @pytest.fixture
-def database() -> MemoryDatabase:
-    return MemoryDatabase()
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
 
 
 @pytest.fixture
-def payments() -> MemoryPayments:
-    return MemoryPayments()
+def payments() -> InMemoryPayments:
+    return InMemoryPayments()
 
 
 @pytest.fixture
-def orders(database: MemoryDatabase, payments: MemoryPayments) -> OrderService:
+def orders(database: InMemoryDatabase, payments: InMemoryPayments) -> OrderService:
     return OrderService(database, payments)
 
 
 @pytest.fixture
-def item(database: MemoryDatabase) -> Item:
+def item(database: InMemoryDatabase) -> Item:
     item = ItemFactory.build(quantity=5)
     with database.begin() as work:
         work.items.add(item)
@@ -45,19 +45,19 @@ def item(database: MemoryDatabase) -> Item:
 
 
 @pytest.fixture
-def user(database: MemoryDatabase) -> User:
+def user(database: InMemoryDatabase) -> User:
     user = UserFactory.build(verified=True)
     with database.begin() as work:
         work.users.add(user)
     return user
 
 
-def left(database: MemoryDatabase, item: Item) -> int:
+def left(database: InMemoryDatabase, item: Item) -> int:
     with database.begin() as work:
         return work.items.get(item.sku).quantity
 
 
-def waiting(database: MemoryDatabase) -> list[str]:
+def waiting(database: InMemoryDatabase) -> list[str]:
     """The types of the events in the outbox."""
     with database.begin() as work:
         found = []
@@ -69,7 +69,7 @@ def waiting(database: MemoryDatabase) -> list[str]:
 
 class TestOrderService:
     def test_place_reserves_stock_and_adds_up(
-        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+        self, orders: OrderService, database: InMemoryDatabase, user: User, item: Item
     ) -> None:
         order = orders.place(user.id, item.sku, 3)
 
@@ -78,7 +78,7 @@ class TestOrderService:
         assert left(database, item) == 2
 
     def test_place_beyond_stock_takes_nothing(
-        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+        self, orders: OrderService, database: InMemoryDatabase, user: User, item: Item
     ) -> None:
         with pytest.raises(OutOfStock):
             orders.place(user.id, item.sku, 6)
@@ -93,7 +93,7 @@ class TestOrderService:
             orders.place(user.id, item.sku, quantity)
 
     def test_place_by_unverified_user_is_refused(
-        self, orders: OrderService, database: MemoryDatabase, item: Item
+        self, orders: OrderService, database: InMemoryDatabase, item: Item
     ) -> None:
         user = UserFactory.build()
         with database.begin() as work:
@@ -109,8 +109,8 @@ class TestOrderService:
     def test_pay_charges_once_and_tells_it(
         self,
         orders: OrderService,
-        database: MemoryDatabase,
-        payments: MemoryPayments,
+        database: InMemoryDatabase,
+        payments: InMemoryPayments,
         user: User,
         item: Item,
     ) -> None:
@@ -126,8 +126,8 @@ class TestOrderService:
     def test_declined_payment_cancels_and_tells_nothing(
         self,
         orders: OrderService,
-        database: MemoryDatabase,
-        payments: MemoryPayments,
+        database: InMemoryDatabase,
+        payments: InMemoryPayments,
         user: User,
         item: Item,
     ) -> None:
@@ -144,8 +144,8 @@ class TestOrderService:
     def test_order_of_undecided_payment_can_only_be_paid(
         self,
         orders: OrderService,
-        database: MemoryDatabase,
-        payments: MemoryPayments,
+        database: InMemoryDatabase,
+        payments: InMemoryPayments,
         user: User,
         item: Item,
         monkeypatch: pytest.MonkeyPatch,
@@ -166,7 +166,7 @@ class TestOrderService:
         assert orders.pay(order.id).status is OrderStatus.PAID
 
     def test_fulfil_again_changes_nothing(
-        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+        self, orders: OrderService, database: InMemoryDatabase, user: User, item: Item
     ) -> None:
         order = orders.place(user.id, item.sku, 3)
         orders.pay(order.id)
@@ -185,7 +185,7 @@ class TestOrderService:
             orders.fulfil(order.id)
 
     def test_cancel_gives_stock_back(
-        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+        self, orders: OrderService, database: InMemoryDatabase, user: User, item: Item
     ) -> None:
         order = orders.place(user.id, item.sku, 3)
 
@@ -194,7 +194,7 @@ class TestOrderService:
         assert left(database, item) == 5
 
     def test_cancel_of_paid_order_is_refused(
-        self, orders: OrderService, database: MemoryDatabase, user: User, item: Item
+        self, orders: OrderService, database: InMemoryDatabase, user: User, item: Item
     ) -> None:
         order = orders.place(user.id, item.sku, 3)
         orders.pay(order.id)

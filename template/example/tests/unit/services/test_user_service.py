@@ -1,10 +1,10 @@
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryCache,
-    MemoryDatabase,
-    MemoryIdentityProvider,
-    MemoryMailer,
+    InMemoryCache,
+    InMemoryDatabase,
+    InMemoryIdentityProvider,
+    InMemoryMailer,
 )
 from {{ package_name }}.domain import EmailTaken, Event, Identity, InvalidCredentials, User
 from {{ package_name }}.passwords import Passwords
@@ -37,29 +37,29 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def identity() -> MemoryIdentityProvider:
-    return MemoryIdentityProvider()
+def identity() -> InMemoryIdentityProvider:
+    return InMemoryIdentityProvider()
 
 
 @pytest.fixture
-def mailer() -> MemoryMailer:
-    return MemoryMailer()
+def mailer() -> InMemoryMailer:
+    return InMemoryMailer()
 
 
 @pytest.fixture
-def database() -> MemoryDatabase:
-    return MemoryDatabase()
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
 
 
 @pytest.fixture
 def users(
-    database: MemoryDatabase,
+    database: InMemoryDatabase,
     clock: Clock,
-    identity: MemoryIdentityProvider,
-    mailer: MemoryMailer,
+    identity: InMemoryIdentityProvider,
+    mailer: InMemoryMailer,
     passwords: Passwords,
 ) -> UserService:
-    return UserService(database, MemoryCache(clock), identity, mailer, passwords)
+    return UserService(database, InMemoryCache(clock), identity, mailer, passwords)
 
 
 def verified(users: UserService, email: str) -> None:
@@ -68,13 +68,13 @@ def verified(users: UserService, email: str) -> None:
 
 
 def sign_in(
-    users: UserService, provider: MemoryIdentityProvider, person: Identity = ADA
+    users: UserService, provider: InMemoryIdentityProvider, person: Identity = ADA
 ) -> Session:
     begun = users.begin_sign_in()
     return users.sign_in(begun.state, provider.log_in(begun.url, person))
 
 
-def events(database: MemoryDatabase) -> list[Event]:
+def events(database: InMemoryDatabase) -> list[Event]:
     """The events that wait to be published."""
     found = []
     with database.begin() as work:
@@ -84,7 +84,7 @@ def events(database: MemoryDatabase) -> list[Event]:
     return found
 
 
-def deactivate(database: MemoryDatabase, user: User) -> None:
+def deactivate(database: InMemoryDatabase, user: User) -> None:
     user.is_active = False
     with database.begin() as work:
         work.users.save(user)
@@ -98,7 +98,7 @@ class TestUserService:
         assert not user.is_verified
 
     def test_register_with_address_of_a_verified_user_in_other_case_is_refused(
-        self, users: UserService, database: MemoryDatabase
+        self, users: UserService, database: InMemoryDatabase
     ) -> None:
         verified(users, "Ada@example.com")
 
@@ -113,7 +113,7 @@ class TestUserService:
         ]
 
     def test_register_again_replaces_name_password_and_token(
-        self, users: UserService, database: MemoryDatabase
+        self, users: UserService, database: InMemoryDatabase
     ) -> None:
         first = users.register("ada@example.com", PASSWORD, "Impostor")
         old = users.verification_token(first.id) or ""
@@ -141,7 +141,7 @@ class TestUserService:
         assert users.authenticate("ada@example.com", PASSWORD)
 
     def test_verification_is_sent_as_long_as_it_is_of_use(
-        self, users: UserService, mailer: MemoryMailer
+        self, users: UserService, mailer: InMemoryMailer
     ) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
         token = users.verification_token(user.id) or ""
@@ -162,7 +162,7 @@ class TestUserService:
         assert users.verification_token(user.id) is None
 
     def test_verified_user_is_not_verified_again(
-        self, users: UserService, database: MemoryDatabase, identity: MemoryIdentityProvider
+        self, users: UserService, database: InMemoryDatabase, identity: InMemoryIdentityProvider
     ) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
         sign_in(users, identity)
@@ -208,21 +208,21 @@ class TestUserService:
 
         sessions = [users.authenticate(email.upper(), PASSWORD) for email in emails]
 
-        assert [users.user_of(session.access_token).email for session in sessions] == emails
+        assert [users.current_user(session.access_token).email for session in sessions] == emails
 
     def test_session_expires(self, users: UserService, clock: Clock) -> None:
         verified(users, "ada@example.com")
         session = users.authenticate("ada@example.com", PASSWORD)
         clock.now = SESSION_SECONDS - 1
-        assert users.user_of(session.access_token)
+        assert users.current_user(session.access_token)
 
         clock.now = SESSION_SECONDS
 
         with pytest.raises(InvalidCredentials):
-            users.user_of(session.access_token)
+            users.current_user(session.access_token)
 
     def test_user_of_the_factory_can_log_in(
-        self, users: UserService, database: MemoryDatabase
+        self, users: UserService, database: InMemoryDatabase
     ) -> None:
         user = UserFactory.build(verified=True)
         with database.begin() as work:
@@ -232,7 +232,7 @@ class TestUserService:
 
     @pytest.mark.parametrize("kind", ["unverified", "deactivated"])
     def test_user_who_may_not_log_in_is_refused(
-        self, users: UserService, database: MemoryDatabase, kind: str
+        self, users: UserService, database: InMemoryDatabase, kind: str
     ) -> None:
         user = UserFactory.build(is_verified=kind != "unverified", is_active=kind != "deactivated")
         with database.begin() as work:
@@ -262,17 +262,17 @@ class TestUserService:
         users.authenticate("ada@example.com", PASSWORD)
 
         with pytest.raises(InvalidCredentials):
-            users.user_of("guess")
+            users.current_user("guess")
 
     def test_sign_in_registers_who_is_new_and_recognises_who_is_not(
-        self, users: UserService, identity: MemoryIdentityProvider, database: MemoryDatabase
+        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
     ) -> None:
         first = sign_in(users, identity)
         # A person is who they are, whatever their address is meanwhile.
         moved = Identity(ADA.issuer, ADA.subject, "new@example.com", "Ada")
         second = sign_in(users, identity, moved)
 
-        user = users.user_of(first.access_token)
+        user = users.current_user(first.access_token)
         assert (user.email, user.name, user.is_verified) == ("ada@example.com", "Ada", True)
         assert second.user_id == first.user_id
         assert [event.type for event in events(database)] == ["user_welcomed"]
@@ -286,7 +286,7 @@ class TestUserService:
         ids=["subject", "issuer"],
     )
     def test_sign_in_of_another_person_with_the_same_address_is_refused(
-        self, users: UserService, identity: MemoryIdentityProvider, other: Identity
+        self, users: UserService, identity: InMemoryIdentityProvider, other: Identity
     ) -> None:
         sign_in(users, identity)
 
@@ -294,7 +294,7 @@ class TestUserService:
             sign_in(users, identity, other)
 
     def test_sign_in_with_the_address_of_a_verified_user_is_refused(
-        self, users: UserService, identity: MemoryIdentityProvider
+        self, users: UserService, identity: InMemoryIdentityProvider
     ) -> None:
         verified(users, "ada@example.com")
 
@@ -304,21 +304,21 @@ class TestUserService:
         assert users.authenticate("ada@example.com", PASSWORD)
 
     def test_sign_in_takes_an_unverified_address_over_without_its_password(
-        self, users: UserService, identity: MemoryIdentityProvider, database: MemoryDatabase
+        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
     ) -> None:
         impostor = users.register("ada@example.com", PASSWORD, "Impostor")
 
         session = sign_in(users, identity)
 
         assert session.user_id == impostor.id
-        assert users.user_of(session.access_token).name == "Ada"
+        assert users.current_user(session.access_token).name == "Ada"
         assert sign_in(users, identity).user_id == impostor.id
         with pytest.raises(InvalidCredentials):
             users.authenticate("ada@example.com", PASSWORD)
         assert [event.type for event in events(database)] == ["user_registered", "user_welcomed"]
 
     def test_sign_in_is_finished_once_by_who_began_it(
-        self, users: UserService, identity: MemoryIdentityProvider
+        self, users: UserService, identity: InMemoryIdentityProvider
     ) -> None:
         begun, other = users.begin_sign_in(), users.begin_sign_in()
         code = identity.log_in(begun.url, ADA)
@@ -333,7 +333,7 @@ class TestUserService:
             users.sign_in(begun.state, identity.log_in(begun.url, ADA))
 
     def test_sign_in_that_takes_too_long_is_refused(
-        self, users: UserService, identity: MemoryIdentityProvider, clock: Clock
+        self, users: UserService, identity: InMemoryIdentityProvider, clock: Clock
     ) -> None:
         begun, late = users.begin_sign_in(), users.begin_sign_in()
         clock.now = SIGN_IN_SECONDS - 1
@@ -345,12 +345,12 @@ class TestUserService:
             users.sign_in(late.state, identity.log_in(late.url, ADA))
 
     def test_deactivated_user_is_logged_out_and_cannot_sign_in(
-        self, users: UserService, identity: MemoryIdentityProvider, database: MemoryDatabase
+        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
     ) -> None:
         session = sign_in(users, identity)
-        deactivate(database, users.user_of(session.access_token))
+        deactivate(database, users.current_user(session.access_token))
 
         with pytest.raises(InvalidCredentials):
-            users.user_of(session.access_token)
+            users.current_user(session.access_token)
         with pytest.raises(InvalidCredentials):
             sign_in(users, identity)

@@ -4,11 +4,11 @@ from decimal import Decimal
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryBroker,
-    MemoryCache,
-    MemoryDatabase,
-    MemoryIdentityProvider,
-    MemoryPayments,
+    InMemoryBroker,
+    InMemoryCache,
+    InMemoryDatabase,
+    InMemoryIdentityProvider,
+    InMemoryPayments,
 )
 from {{ package_name }}.domain import Event, Identity
 
@@ -23,18 +23,18 @@ from tests.contracts import (
 
 class TestMemoryDatabase(DatabaseContract):
     @pytest.fixture
-    def database(self) -> MemoryDatabase:
-        return MemoryDatabase()
+    def database(self) -> InMemoryDatabase:
+        return InMemoryDatabase()
 
 
 class TestMemoryCache(CacheContract):
     @pytest.fixture
-    def cache(self) -> MemoryCache:
-        return MemoryCache()
+    def cache(self) -> InMemoryCache:
+        return InMemoryCache()
 
     def test_entry_is_gone_after_its_time(self) -> None:
         now = [0.0]
-        cache = MemoryCache(lambda: now[0])
+        cache = InMemoryCache(lambda: now[0])
         cache.set("key", "value", ttl=60)
         assert cache.get("key") == "value"
 
@@ -45,22 +45,22 @@ class TestMemoryCache(CacheContract):
 
 class TestMemoryBroker(BrokerContract):
     @pytest.fixture
-    def broker(self) -> MemoryBroker:
-        return MemoryBroker()
+    def broker(self) -> InMemoryBroker:
+        return InMemoryBroker()
 
     @pytest.fixture
-    def dead_letters(self, broker: MemoryBroker) -> Callable[[int], list[Event]]:
+    def dead_letters(self, broker: InMemoryBroker) -> Callable[[int], list[Event]]:
         return lambda count: broker.dead_letters[:count]
 
 
 class TestMemoryIdentityProvider(IdentityContract):
     @pytest.fixture
-    def identity(self) -> MemoryIdentityProvider:
-        return MemoryIdentityProvider()
+    def identity(self) -> InMemoryIdentityProvider:
+        return InMemoryIdentityProvider()
 
     @pytest.fixture
     def person(
-        self, identity: MemoryIdentityProvider
+        self, identity: InMemoryIdentityProvider
     ) -> Callable[[str, str], Callable[[str], str]]:
         def person(email: str, name: str) -> Callable[[str], str]:
             known = Identity("memory", f"{email} {name}", email, name)
@@ -71,13 +71,13 @@ class TestMemoryIdentityProvider(IdentityContract):
 
 class TestMemoryPayments(PaymentsContract):
     @pytest.fixture
-    def payments(self) -> MemoryPayments:
-        return MemoryPayments()
+    def payments(self) -> InMemoryPayments:
+        return InMemoryPayments()
 
     @pytest.fixture
-    def charged(self, payments: MemoryPayments) -> Callable[[], dict[str, Decimal]]:
+    def charged(self, payments: InMemoryPayments) -> Callable[[], dict[str, Decimal]]:
         return lambda: payments.charged
 
     @pytest.fixture
-    def decline_payments(self, payments: MemoryPayments) -> Callable[[], None]:
+    def decline_payments(self, payments: InMemoryPayments) -> Callable[[], None]:
         return lambda: setattr(payments, "declines", True)

@@ -139,7 +139,7 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
     def GetUser(
         self, request: user_pb2.GetUserRequest, context: grpc.ServicerContext
     ) -> user_pb2.User:
-        user = self._users.user_of(access_token(context))
+        user = self._users.current_user(access_token(context))
         if user.id != uuid(request.id):
             # Nobody learns who else is registered.
             raise NotFound(f"user {request.id}")
@@ -184,7 +184,7 @@ class OrderServicer(order_pb2_grpc.OrderServiceServicer):
     def PlaceOrder(
         self, request: order_pb2.PlaceOrderRequest, context: grpc.ServicerContext
     ) -> order_pb2.Order:
-        user = self._users.user_of(access_token(context))
+        user = self._users.current_user(access_token(context))
         require(SKU.fullmatch(request.sku), "sku: 1 to 64 characters on one line")
         require(1 <= request.quantity <= 1_000, "quantity: 1 to 1000")
         return order_message(self._orders.place(user.id, request.sku, request.quantity))
@@ -202,7 +202,7 @@ class OrderServicer(order_pb2_grpc.OrderServiceServicer):
         return order_message(self._orders.pay(self._own_order(request.id, context).id))
 
     def _own_order(self, order_id: str, context: grpc.ServicerContext) -> Order:
-        user = self._users.user_of(access_token(context))
+        user = self._users.current_user(access_token(context))
         order = self._orders.get(uuid(order_id))
         if order.user_id != user.id:
             # Nobody learns which orders others have.

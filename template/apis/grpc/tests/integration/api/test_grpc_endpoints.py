@@ -71,17 +71,17 @@ class TestIntegrationGrpcUsers:
     def test_create_user_stores_the_row_and_tells_the_others(
         self,
         users: user_pb2_grpc.UserServiceStub,
-        shared_shop: Shop,
-        shared_database: Database,
+        committed_shop: Shop,
+        committed_database: Database,
         published: Callable[[int], list[Event]],
     ) -> None:
         answer = users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
 
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             stored = work.users.get(UUID(answer.id))
         assert (stored.email, stored.name, stored.is_verified) == ("ada@example.com", "Ada", False)
         assert stored.password_hash != PASSWORD
-        shared_shop.events.relay()
+        committed_shop.events.relay()
         assert [event.type for event in published(1)] == ["user_registered"]
 
     @pytest.mark.parametrize(
@@ -92,31 +92,37 @@ class TestIntegrationGrpcUsers:
     def test_create_user_with_invalid_field_stores_nothing(
         self,
         users: user_pb2_grpc.UserServiceStub,
-        shared_database: Database,
+        committed_database: Database,
         change: dict[str, str],
     ) -> None:
         code = refused(users.CreateUser, user_pb2.CreateUserRequest(**ADA | change))
 
         assert code is grpc.StatusCode.INVALID_ARGUMENT
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             assert work.users.find_by_email("ada@example.com") is None
 
     def test_create_user_with_taken_email_leaves_the_first_alone(
-        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop, shared_database: Database
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        committed_shop: Shop,
+        committed_database: Database,
     ) -> None:
-        verified(users, shared_shop)
+        verified(users, committed_shop)
 
         code = refused(users.CreateUser, user_pb2.CreateUserRequest(**ADA | {"name": "Impostor"}))
 
         assert code is grpc.StatusCode.ALREADY_EXISTS
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             stored = work.users.find_by_email("ada@example.com")
         assert stored is not None and stored.name == "Ada"
 
     def test_verified_user_logs_in_and_is_shown(
-        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop, shared_database: Database
+        self,
+        users: user_pb2_grpc.UserServiceStub,
+        committed_shop: Shop,
+        committed_database: Database,
     ) -> None:
-        user = verified(users, shared_shop)
+        user = verified(users, committed_shop)
 
         credentials = user_pb2.AuthenticateRequest(email=ADA["email"], password=PASSWORD)
         session = users.Authenticate(credentials, timeout=SECONDS)
@@ -127,35 +133,35 @@ class TestIntegrationGrpcUsers:
         )
 
         assert shown == user
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             assert work.users.get(UUID(user.id)).is_verified
 
     @pytest.mark.parametrize("token", ["guess", "gänsefüßchen"])
     def test_wrong_verification_token_verifies_nobody(
-        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database, token: str
+        self, users: user_pb2_grpc.UserServiceStub, committed_database: Database, token: str
     ) -> None:
         user = users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
 
         code = refused(users.VerifyUser, user_pb2.VerifyUserRequest(id=user.id, token=token))
 
         assert code is grpc.StatusCode.UNAUTHENTICATED
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             assert not work.users.get(UUID(user.id)).is_verified
 
     def test_wrong_password_is_unauthenticated(
-        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop
+        self, users: user_pb2_grpc.UserServiceStub, committed_shop: Shop
     ) -> None:
-        verified(users, shared_shop)
+        verified(users, committed_shop)
         request = user_pb2.AuthenticateRequest(email=ADA["email"], password="wrong")
 
         assert refused(users.Authenticate, request) is grpc.StatusCode.UNAUTHENTICATED
 
     @pytest.mark.parametrize("kind", ["unverified", "deactivated"])
     def test_user_who_may_not_log_in_is_unauthenticated(
-        self, users: user_pb2_grpc.UserServiceStub, shared_database: Database, kind: str
+        self, users: user_pb2_grpc.UserServiceStub, committed_database: Database, kind: str
     ) -> None:
         user = UserFactory.build(is_verified=kind != "unverified", is_active=kind != "deactivated")
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             work.users.add(user)
         request = user_pb2.AuthenticateRequest(email=user.email, password=FACTORY_PASSWORD)
 
@@ -173,9 +179,9 @@ class TestIntegrationGrpcUsers:
         assert refused(users.SignIn, request) is grpc.StatusCode.UNAUTHENTICATED
 
     def test_sign_in_with_the_address_of_another_user_already_exists(
-        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop, person: Person
+        self, users: user_pb2_grpc.UserServiceStub, committed_shop: Shop, person: Person
     ) -> None:
-        verified(users, shared_shop)
+        verified(users, committed_shop)
         begun = users.BeginSignIn(user_pb2.BeginSignInRequest(), timeout=SECONDS)
         code = person(ADA["email"], "Eve")(begun.url)
         request = user_pb2.SignInRequest(state=begun.state, code=code)
@@ -197,10 +203,10 @@ class TestIntegrationGrpcUsers:
         assert code is grpc.StatusCode.UNAUTHENTICATED
 
     def test_unknown_user_is_not_found(
-        self, users: user_pb2_grpc.UserServiceStub, shared_shop: Shop
+        self, users: user_pb2_grpc.UserServiceStub, committed_shop: Shop
     ) -> None:
-        verified(users, shared_shop)
-        token = shared_shop.users.authenticate(ADA["email"], PASSWORD).access_token
+        verified(users, committed_shop)
+        token = committed_shop.users.authenticate(ADA["email"], PASSWORD).access_token
         metadata = [("authorization", f"Bearer {token}")]
 
         unknown = refused(
@@ -226,14 +232,14 @@ class TestIntegrationGrpcOrders:
         return order_pb2_grpc.OrderServiceStub(grpc_channel)
 
     @pytest.fixture
-    def mugs(self, shared_shop: Shop) -> str:
+    def mugs(self, committed_shop: Shop) -> str:
         """SKU of an item of which ten are left."""
-        return shared_shop.inventory.create_item("SKU-MUG", 10, price=Decimal("7.50")).sku
+        return committed_shop.inventory.create_item("SKU-MUG", 10, price=Decimal("7.50")).sku
 
     def test_order_reserves_stock_and_is_paid(
-        self, orders: order_pb2_grpc.OrderServiceStub, shared_shop: Shop, mugs: str
+        self, orders: order_pb2_grpc.OrderServiceStub, committed_shop: Shop, mugs: str
     ) -> None:
-        buyer = metadata_of(shared_shop, "buyer@example.com")
+        buyer = metadata_of(committed_shop, "buyer@example.com")
 
         request = order_pb2.PlaceOrderRequest(sku=mugs, quantity=3)
         placed = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
@@ -246,16 +252,16 @@ class TestIntegrationGrpcOrders:
 
         assert (placed.total_amount, placed.status) == ("22.50", "pending")
         assert (paid.status, shown) == ("paid", paid)
-        assert shared_shop.inventory.get_item(mugs).quantity == 7
+        assert committed_shop.inventory.get_item(mugs).quantity == 7
 
     def test_declined_payment_cancels_the_order(
         self,
         orders: order_pb2_grpc.OrderServiceStub,
-        shared_shop: Shop,
+        committed_shop: Shop,
         mugs: str,
         decline_payments: Callable[[], None],
     ) -> None:
-        buyer = metadata_of(shared_shop, "buyer@example.com")
+        buyer = metadata_of(committed_shop, "buyer@example.com")
         request = order_pb2.PlaceOrderRequest(sku=mugs, quantity=3)
         order = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
         decline_payments()
@@ -263,32 +269,32 @@ class TestIntegrationGrpcOrders:
         code = refused(orders.PayOrder, order_pb2.PayOrderRequest(id=order.id), metadata=buyer)
 
         assert code is grpc.StatusCode.FAILED_PRECONDITION
-        assert shared_shop.orders.get(UUID(order.id)).status is OrderStatus.CANCELLED
-        assert shared_shop.inventory.get_item(mugs).quantity == 10
+        assert committed_shop.orders.get(UUID(order.id)).status is OrderStatus.CANCELLED
+        assert committed_shop.inventory.get_item(mugs).quantity == 10
 
     @pytest.mark.parametrize("change", [{"sku": ""}, {"quantity": 0}, {"quantity": -1}], ids=str)
     def test_order_with_invalid_field_takes_nothing(
         self,
         orders: order_pb2_grpc.OrderServiceStub,
-        shared_shop: Shop,
+        committed_shop: Shop,
         mugs: str,
         change: dict[str, Any],
     ) -> None:
-        buyer = metadata_of(shared_shop, "buyer@example.com")
+        buyer = metadata_of(committed_shop, "buyer@example.com")
         request = order_pb2.PlaceOrderRequest(**{"sku": mugs, "quantity": 1, **change})
 
         code = refused(orders.PlaceOrder, request, metadata=buyer)
 
         assert code is grpc.StatusCode.INVALID_ARGUMENT
-        assert shared_shop.inventory.get_item(mugs).quantity == 10
+        assert committed_shop.inventory.get_item(mugs).quantity == 10
 
     def test_order_of_another_user_is_not_found(
-        self, orders: order_pb2_grpc.OrderServiceStub, shared_shop: Shop, mugs: str
+        self, orders: order_pb2_grpc.OrderServiceStub, committed_shop: Shop, mugs: str
     ) -> None:
         request = order_pb2.PlaceOrderRequest(sku=mugs, quantity=1)
-        buyer = metadata_of(shared_shop, "buyer@example.com")
+        buyer = metadata_of(committed_shop, "buyer@example.com")
         order = orders.PlaceOrder(request, metadata=buyer, timeout=SECONDS)
-        other = metadata_of(shared_shop, "other@example.com")
+        other = metadata_of(committed_shop, "other@example.com")
 
         for call, asked in (
             (orders.GetOrder, order_pb2.GetOrderRequest(id=order.id)),
@@ -296,7 +302,7 @@ class TestIntegrationGrpcOrders:
         ):
             assert refused(call, asked, metadata=other) is grpc.StatusCode.NOT_FOUND
 
-        assert shared_shop.orders.get(UUID(order.id)).status is OrderStatus.PENDING
+        assert committed_shop.orders.get(UUID(order.id)).status is OrderStatus.PENDING
 
     def test_call_without_token_is_unauthenticated(
         self, orders: order_pb2_grpc.OrderServiceStub
@@ -315,7 +321,7 @@ class TestIntegrationGrpcServer:
     def test_call_that_takes_too_long_exceeds_its_deadline(
         self,
         users: user_pb2_grpc.UserServiceStub,
-        shared_shop: Shop,
+        committed_shop: Shop,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         release = threading.Event()
@@ -324,7 +330,7 @@ class TestIntegrationGrpcServer:
             release.wait(SECONDS)
             raise InvalidCredentials("too late")
 
-        monkeypatch.setattr(shared_shop.users, "authenticate", hang)
+        monkeypatch.setattr(committed_shop.users, "authenticate", hang)
         request = user_pb2.AuthenticateRequest(email=ADA["email"], password=PASSWORD)
 
         code = refused(users.Authenticate, request, timeout=0.1)
@@ -343,9 +349,9 @@ class TestIntegrationGrpcServer:
 
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
-    def test_health_service_says_that_the_server_stops(self, shared_shop: Shop) -> None:
+    def test_health_service_says_that_the_server_stops(self, committed_shop: Shop) -> None:
         with ThreadPoolExecutor(1) as stopping, ExitStack() as served:
-            address = served.enter_context(serve(shared_shop, "127.0.0.1:0"))
+            address = served.enter_context(serve(committed_shop, "127.0.0.1:0"))
             # The server waits for the call that watches, which ends with the channel.
             with grpc.insecure_channel(address) as channel:
                 stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -360,13 +366,13 @@ class TestIntegrationGrpcServer:
     def test_provider_that_is_away_is_unavailable(
         self,
         users: user_pb2_grpc.UserServiceStub,
-        shared_shop: Shop,
+        committed_shop: Shop,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def away(state: str, code: str) -> None:
             raise Unavailable("the internal name of the provider")
 
-        monkeypatch.setattr(shared_shop.users, "sign_in", away)
+        monkeypatch.setattr(committed_shop.users, "sign_in", away)
 
         with pytest.raises(grpc.RpcError) as error:
             users.SignIn(user_pb2.SignInRequest(state="any", code="any"), timeout=SECONDS)
@@ -377,13 +383,13 @@ class TestIntegrationGrpcServer:
     def test_error_of_the_service_is_not_told_to_clients(
         self,
         users: user_pb2_grpc.UserServiceStub,
-        shared_shop: Shop,
+        committed_shop: Shop,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def fail(state: str, code: str) -> None:
             raise RuntimeError("SELECT password_hash FROM users")
 
-        monkeypatch.setattr(shared_shop.users, "sign_in", fail)
+        monkeypatch.setattr(committed_shop.users, "sign_in", fail)
 
         with pytest.raises(grpc.RpcError) as error:
             users.SignIn(user_pb2.SignInRequest(state="any", code="any"), timeout=SECONDS)
@@ -392,13 +398,13 @@ class TestIntegrationGrpcServer:
         assert error.value.details() == "internal error"
 
     async def test_asynchronous_client_gets_the_same_answers(
-        self, grpc_async_channel: grpc.aio.Channel, shared_database: Database
+        self, grpc_async_channel: grpc.aio.Channel, committed_database: Database
     ) -> None:
         users = user_pb2_grpc.UserServiceStub(grpc_async_channel)
 
         answer = await users.CreateUser(user_pb2.CreateUserRequest(**ADA), timeout=SECONDS)
 
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             assert work.users.get(UUID(answer.id)).email == "ada@example.com"
 
     def test_every_refusal_of_the_shop_has_a_status_code(self) -> None:

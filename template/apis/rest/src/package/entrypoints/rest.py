@@ -162,7 +162,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_
 def logged_in(shop: TheShop, bearer: Bearer) -> User:
     if bearer is None:
         raise InvalidCredentials("access token")
-    return shop.users.user_of(bearer.credentials)
+    return shop.users.current_user(bearer.credentials)
 
 
 LoggedIn = Annotated[User, Depends(logged_in)]
@@ -264,7 +264,7 @@ def refuse(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, code, headers)
 
 
-def put_off(_: Request, error: Exception) -> JSONResponse:
+def handle_unavailable(_: Request, error: Exception) -> JSONResponse:
     """Something that the shop relies on is away; what it is concerns nobody outside."""
     log.warning("%s", error, exc_info=error)
     return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": "5"})
@@ -294,7 +294,7 @@ def create_app(shop: Shop | None = None) -> FastAPI:
     app.state.shop = shop
     app.include_router(router)
     app.add_exception_handler(ShopError, refuse)
-    app.add_exception_handler(Unavailable, put_off)
+    app.add_exception_handler(Unavailable, handle_unavailable)
     app.add_exception_handler(RequestValidationError, refuse_input)
     return app
 

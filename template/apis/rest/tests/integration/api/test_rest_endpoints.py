@@ -274,12 +274,12 @@ class TestIntegrationRestOrders:
 
         with monkeypatch.context() as patch:
             patch.setattr(payments, "charge", away)
-            put_off = rest_client.post(f"{path}/payment", headers=buyer)
+            handle_unavailable = rest_client.post(f"{path}/payment", headers=buyer)
         paid = rest_client.post(f"{path}/payment", headers=buyer)
 
-        assert put_off.status_code == 503
-        assert put_off.json() == {"detail": "try again later"}
-        assert put_off.headers["Retry-After"]
+        assert handle_unavailable.status_code == 503
+        assert handle_unavailable.json() == {"detail": "try again later"}
+        assert handle_unavailable.headers["Retry-After"]
         assert paid.json()["status"] == "paid"
 
     def test_cancelled_order_gives_stock_back(
@@ -363,10 +363,10 @@ class TestIntegrationRestService:
         assert "SKU-NONE" in answer.json()["detail"]
 
     def test_buyers_at_the_same_time_get_the_stock_and_no_more(
-        self, rest_url: str, shared_shop: Shop
+        self, rest_url: str, committed_shop: Shop
     ) -> None:
-        shared_shop.inventory.create_item("SKU-MUG", quantity=10)
-        headers = member(shared_shop, "buyer@example.com")
+        committed_shop.inventory.create_item("SKU-MUG", quantity=10)
+        headers = member(committed_shop, "buyer@example.com")
 
         with (
             httpx2.Client(base_url=rest_url, headers=headers) as client,
@@ -378,19 +378,19 @@ class TestIntegrationRestService:
             )
 
         assert sorted(codes) == [201, 201, 201, 409, 409]
-        assert shared_shop.inventory.get_item("SKU-MUG").quantity == 1
+        assert committed_shop.inventory.get_item("SKU-MUG").quantity == 1
 
     def test_order_is_stored_when_its_answer_arrives(
-        self, rest_url: str, shared_shop: Shop, shared_database: Database
+        self, rest_url: str, committed_shop: Shop, committed_database: Database
     ) -> None:
-        shared_shop.inventory.create_item("SKU-MUG", quantity=10)
-        headers = member(shared_shop, "buyer@example.com")
+        committed_shop.inventory.create_item("SKU-MUG", quantity=10)
+        headers = member(committed_shop, "buyer@example.com")
 
         answer = httpx2.post(
             f"{rest_url}/orders", headers=headers, json={"sku": "SKU-MUG", "quantity": 1}
         )
 
-        with shared_database.begin() as work:
+        with committed_database.begin() as work:
             assert work.orders.get(UUID(answer.json()["id"])).status is OrderStatus.PENDING
 
     def test_every_refusal_of_the_shop_has_a_status_code(self) -> None:
@@ -417,7 +417,7 @@ class TestIntegrationRestSchema:
         with database.begin() as work:
             work.items.add(ItemFactory.build(sku=sku, quantity=1_000_000))
         eve = person("eve@example.com", "Eve")
-        user = shop.users.user_of(buyer["Authorization"].removeprefix("Bearer "))
+        user = shop.users.current_user(buyer["Authorization"].removeprefix("Bearer "))
 
         def unverified() -> tuple[Fields, Fields]:
             new = shop.users.register(f"{uuid4()}@example.com", PASSWORD, "New")

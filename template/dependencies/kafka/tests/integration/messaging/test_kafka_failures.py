@@ -74,15 +74,15 @@ class TestIntegrationKafkaFailures:
 
     @pytest.mark.fault("kafka", refuse=True)
     def test_event_is_not_lost_while_the_broker_is_away(
-        self, live_shop: Shop, fault: Faults, kafka_observe: Callable[[str], Observer]
+        self, shop_from_env: Shop, fault: Faults, kafka_observe: Callable[[str], Observer]
     ) -> None:
-        user = live_shop.users.register("ada@example.com", "SecurePass123!", "Ada")
+        user = shop_from_env.users.register("ada@example.com", "SecurePass123!", "Ada")
         with pytest.raises(Unavailable):
-            live_shop.events.relay()
+            shop_from_env.events.relay()
 
         fault("kafka").restore()
 
-        relay_as_soon_as_possible(live_shop)
+        relay_as_soon_as_possible(shop_from_env)
         (message,) = kafka_observe(os.environ["KAFKA_TOPIC"]).wait_for(1)
         assert Event.from_json(message.value() or b"").key == str(user.id)
 

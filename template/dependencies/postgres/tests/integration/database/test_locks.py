@@ -7,13 +7,13 @@ from decimal import Decimal
 import pytest
 
 from {{ package_name }}.adapters.memory import (
-    MemoryBroker,
-    MemoryCache,
-    MemoryIdentityProvider,
-    MemoryMailer,
+    InMemoryBroker,
+    InMemoryCache,
+    InMemoryIdentityProvider,
+    InMemoryMailer,
 )
 from {{ package_name }}.adapters.postgres import PostgresDatabase
-from {{ package_name }}.bootstrap import Shop, assemble
+from {{ package_name }}.bootstrap import Shop, build_shop
 from {{ package_name }}.domain import (
     EmailTaken,
     Identity,
@@ -52,21 +52,23 @@ def payments() -> PaymentsThatWait:
 
 
 @pytest.fixture
-def provider() -> MemoryIdentityProvider:
-    return MemoryIdentityProvider()
+def provider() -> InMemoryIdentityProvider:
+    return InMemoryIdentityProvider()
 
 
 @pytest.fixture
 def shop(
-    postgres_shared_adapter: PostgresDatabase,
+    postgres_committed_adapter: PostgresDatabase,
     payments: PaymentsThatWait,
-    provider: MemoryIdentityProvider,
+    provider: InMemoryIdentityProvider,
     passwords: Passwords,
 ) -> Shop:
     """The shop on PostgreSQL with real commits."""
-    broker, mailer = MemoryBroker(), MemoryMailer()
-    cache = MemoryCache()
-    return assemble(postgres_shared_adapter, cache, broker, payments, provider, mailer, passwords)
+    broker, mailer = InMemoryBroker(), InMemoryMailer()
+    cache = InMemoryCache()
+    return build_shop(
+        postgres_committed_adapter, cache, broker, payments, provider, mailer, passwords
+    )
 
 
 @pytest.fixture
@@ -160,7 +162,7 @@ class TestIntegrationUserLocks:
     def test_first_sign_ins_at_the_same_time_are_of_one_user(
         self,
         shop: Shop,
-        provider: MemoryIdentityProvider,
+        provider: InMemoryIdentityProvider,
         thread: ThreadPoolExecutor,
         postgres_lock_awaited: Callable[[], None],
     ) -> None:
@@ -180,7 +182,7 @@ class TestIntegrationUserLocks:
     def test_address_that_is_verified_meanwhile_is_taken(
         self,
         shop: Shop,
-        provider: MemoryIdentityProvider,
+        provider: InMemoryIdentityProvider,
         thread: ThreadPoolExecutor,
         postgres_lock_awaited: Callable[[], None],
         act: str,

@@ -102,9 +102,9 @@ class TestIntegrationPostgresFailures:
             work.items.add(item)
 
         with PostgresDatabase.connect(settings) as database, holder.begin() as work:
-            work.items.take(item.sku, 1)
+            work.items.reserve(item.sku, 1)
             with pytest.raises(Unavailable, match=match), database.begin() as other:
-                other.items.take(item.sku, 1)
+                other.items.reserve(item.sku, 1)
 
     def test_connection_has_the_limits_that_the_service_ships_with(self) -> None:
         with PostgresDatabase.connect(PostgresSettings.load()) as database:

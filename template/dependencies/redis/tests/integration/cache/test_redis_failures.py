@@ -49,18 +49,18 @@ class TestIntegrationRedisFailures:
             assert cache.get("key") == "value"
 
     @pytest.mark.fault("redis", delay=0.1)
-    def test_slow_cache_does_not_stop_registration(self, live_shop: Shop) -> None:
-        user = live_shop.users.register(EMAIL, PASSWORD, "Ada")
+    def test_slow_cache_does_not_stop_registration(self, shop_from_env: Shop) -> None:
+        user = shop_from_env.users.register(EMAIL, PASSWORD, "Ada")
 
-        token = live_shop.users.verification_token(user.id) or ""
-        assert live_shop.users.verify_email(user.id, token).is_verified
+        token = shop_from_env.users.verification_token(user.id) or ""
+        assert shop_from_env.users.verify_email(user.id, token).is_verified
 
     @pytest.mark.fault("redis", refuse=True)
     def test_registration_without_a_cache_leaves_no_user_who_cannot_verify(
-        self, live_shop: Shop, fault: Faults
+        self, shop_from_env: Shop, fault: Faults
     ) -> None:
         with pytest.raises(Unavailable):
-            live_shop.users.register(EMAIL, PASSWORD, "Ada")
+            shop_from_env.users.register(EMAIL, PASSWORD, "Ada")
         fault("redis").restore()
 
-        assert not live_shop.users.register(EMAIL, PASSWORD, "Ada").is_verified
+        assert not shop_from_env.users.register(EMAIL, PASSWORD, "Ada").is_verified

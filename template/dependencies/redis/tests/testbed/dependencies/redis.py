@@ -38,7 +38,7 @@ class Redis(Dependency):
 
     def own_url(self, server: Server, run: Run, worker: str, account: Mapping[str, str]) -> str:
         address = self.address(server.url)
-        if server.how == "address" and address.database:
+        if server.source == "external" and address.database:
             # Whoever names one database means that one, and no other may be emptied.
             databases = range(int(address.database), int(address.database) + 1)
         elif server.outlives_the_run:

@@ -22,7 +22,7 @@ from tests.fixtures.auth_provider import (
     KEYS,
     REDIRECT_URI,
     TOKEN,
-    AuthProviderDouble,
+    FakeAuthProvider,
     new_key,
 )
 
@@ -33,15 +33,15 @@ def ada(provider: AuthProvider) -> Identity:
     return Identity(provider.configuration.issuer, "ada", "ada@example.com", "Ada")
 
 
-def identify(provider: AuthProvider, double: AuthProviderDouble) -> Identity:
+def identify(provider: AuthProvider, fake: FakeAuthProvider) -> Identity:
     """The person who begins a sign-in, logs in and comes back with the code."""
-    code = double.log_in(provider.authorization_url("a state", NONCE, VERIFIER))
+    code = fake.log_in(provider.authorization_url("a state", NONCE, VERIFIER))
     return provider.identify(code, NONCE, VERIFIER)
 
 
 @pytest.fixture(params=["client", pytest.param("sandbox", marks=pytest.mark.network)])
 def provider(request: pytest.FixtureRequest) -> AuthProvider:
-    """The provider's double, then its real sandbox: what holds for one has to hold for the other."""
+    """The provider's fake, then its real sandbox: what holds for one has to hold for the other."""
     found: AuthProvider = request.getfixturevalue(f"auth_provider_{request.param}")
     return found
 
@@ -77,7 +77,7 @@ class TestIntegrationAuthProvider:
     def test_token_that_somebody_else_signed_identifies_nobody(
         self, provider: AuthProvider
     ) -> None:
-        token = AuthProviderDouble(provider.configuration.issuer).token(nonce=NONCE)
+        token = FakeAuthProvider(provider.configuration.issuer).token(nonce=NONCE)
 
         with pytest.raises(InvalidCredentials):
             provider.verify(token, NONCE)
@@ -85,21 +85,21 @@ class TestIntegrationAuthProvider:
     def test_discovery_and_keys_are_asked_for_once(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         auth_provider_server: HTTPServer,
     ) -> None:
         for _ in range(3):
-            auth_provider_client.verify(auth_provider_double.token(nonce=NONCE), NONCE)
+            auth_provider_client.verify(auth_provider_fake.token(nonce=NONCE), NONCE)
 
         assert sorted(paths(auth_provider_server)) == [CONFIGURATION, KEYS]
 
     def test_issuer_may_end_with_a_slash(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         auth_provider_server: HTTPServer,
     ) -> None:
-        issuer = f"{auth_provider_double.issuer}/"
+        issuer = f"{auth_provider_fake.issuer}/"
         auth_provider_server.expect_oneshot_request(CONFIGURATION).respond_with_json(
             {
                 "issuer": issuer,
@@ -108,21 +108,21 @@ class TestIntegrationAuthProvider:
                 "jwks_uri": f"{issuer[:-1]}{KEYS}",
             }
         )
-        token = auth_provider_double.token(iss=issuer, nonce=NONCE)
+        token = auth_provider_fake.token(iss=issuer, nonce=NONCE)
 
         assert auth_provider_client.verify(token, NONCE) == ada(auth_provider_client)
         with pytest.raises(InvalidCredentials):
-            auth_provider_client.verify(auth_provider_double.token(nonce=NONCE), NONCE)
+            auth_provider_client.verify(auth_provider_fake.token(nonce=NONCE), NONCE)
 
     def test_new_key_of_the_provider_is_fetched(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
     ) -> None:
-        old = auth_provider_double.token(nonce=NONCE)
+        old = auth_provider_fake.token(nonce=NONCE)
         assert auth_provider_client.verify(old, NONCE) == ada(auth_provider_client)
 
-        auth_provider_double.rotate()
+        auth_provider_fake.rotate()
 
-        new = auth_provider_double.token(nonce=NONCE)
+        new = auth_provider_fake.token(nonce=NONCE)
         assert auth_provider_client.verify(new, NONCE) == ada(auth_provider_client)
         with pytest.raises(InvalidCredentials):
             auth_provider_client.verify(old, NONCE)
@@ -148,35 +148,35 @@ class TestIntegrationAuthProvider:
     def test_token_with_wrong_claims_identifies_nobody(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         claims: dict[str, Any],
     ) -> None:
-        token = auth_provider_double.token(**{"nonce": NONCE, **claims})
+        token = auth_provider_fake.token(**{"nonce": NONCE, **claims})
 
         with pytest.raises(InvalidCredentials):
             auth_provider_client.verify(token, NONCE)
 
     def test_token_that_just_expired_is_within_the_clock_skew(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
     ) -> None:
-        token = auth_provider_double.token(exp=int(time.time()) - 1, nonce=NONCE)
+        token = auth_provider_fake.token(exp=int(time.time()) - 1, nonce=NONCE)
 
         assert auth_provider_client.verify(token, NONCE) == ada(auth_provider_client)
 
     def test_forged_signature_under_a_known_key_id_identifies_nobody(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
     ) -> None:
-        forged = auth_provider_double.token(key=new_key(), nonce=NONCE)
+        forged = auth_provider_fake.token(key=new_key(), nonce=NONCE)
 
         with pytest.raises(InvalidCredentials):
             auth_provider_client.verify(forged, NONCE)
 
     def test_token_without_signature_identifies_nobody(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
     ) -> None:
-        token = auth_provider_double.token(nonce=NONCE)
+        token = auth_provider_fake.token(nonce=NONCE)
         claims = jwt.decode(token, options={"verify_signature": False})
-        unsigned = jwt.encode(claims, "", "none", headers={"kid": auth_provider_double.key_id})
+        unsigned = jwt.encode(claims, "", "none", headers={"kid": auth_provider_fake.key_id})
 
         for token in (unsigned, "", "not.a.token"):
             with pytest.raises(InvalidCredentials):
@@ -185,13 +185,13 @@ class TestIntegrationAuthProvider:
     def test_error_then_success_identifies_the_person(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         auth_provider_server: HTTPServer,
     ) -> None:
         for path in (CONFIGURATION, KEYS):
             auth_provider_server.expect_oneshot_request(path).respond_with_data("", 503)
 
-        assert identify(auth_provider_client, auth_provider_double) == ada(auth_provider_client)
+        assert identify(auth_provider_client, auth_provider_fake) == ada(auth_provider_client)
 
     @pytest.mark.parametrize(
         ("path", "answer"),
@@ -208,7 +208,7 @@ class TestIntegrationAuthProvider:
     def test_malformed_answer_is_unavailable(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         auth_provider_server: HTTPServer,
         path: str,
         answer: str,
@@ -216,7 +216,7 @@ class TestIntegrationAuthProvider:
         auth_provider_server.expect_oneshot_request(path).respond_with_data(answer)
 
         with pytest.raises(Unavailable, match="that nobody documented"):
-            identify(auth_provider_client, auth_provider_double)
+            identify(auth_provider_client, auth_provider_fake)
 
     def test_configuration_of_another_issuer_is_unavailable(
         self, auth_provider_client: AuthProvider, auth_provider_server: HTTPServer
@@ -257,18 +257,18 @@ class TestIntegrationAuthProvider:
     def test_code_is_sent_once_as_it_works_once(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         auth_provider_server: HTTPServer,
     ) -> None:
         auth_provider_server.expect_oneshot_request(TOKEN).respond_with_data("", 503)
 
         with pytest.raises(Unavailable, match="answered 503"):
-            identify(auth_provider_client, auth_provider_double)
+            identify(auth_provider_client, auth_provider_fake)
 
         assert paths(auth_provider_server).count(TOKEN) == 1
 
     def test_refusal_that_is_the_services_own_fault_is_unavailable(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
     ) -> None:
         settings = AuthProviderSettings.load(redirect_uri="https://elsewhere.example.com")
 
@@ -276,7 +276,7 @@ class TestIntegrationAuthProvider:
             AuthProvider.connect(settings) as provider,
             pytest.raises(Unavailable, match="refused with 400"),
         ):
-            identify(provider, auth_provider_double)
+            identify(provider, auth_provider_fake)
 
     @pytest.mark.parametrize(
         ("told", "name"), [(None, ""), ("A\x00da\n", "Ada"), ("A" * 300, "A" * 200)]
@@ -284,16 +284,16 @@ class TestIntegrationAuthProvider:
     def test_name_is_one_line_of_what_the_provider_tells(
         self,
         auth_provider_client: AuthProvider,
-        auth_provider_double: AuthProviderDouble,
+        auth_provider_fake: FakeAuthProvider,
         told: str | None,
         name: str,
     ) -> None:
-        token = auth_provider_double.token(name=told, nonce=NONCE)
+        token = auth_provider_fake.token(name=told, nonce=NONCE)
 
         assert auth_provider_client.verify(token, NONCE).name == name
 
     def test_wrong_secret_of_the_service_is_unavailable(
-        self, auth_provider_client: AuthProvider, auth_provider_double: AuthProviderDouble
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
     ) -> None:
         settings = AuthProviderSettings.load(client_secret="wrong")
 
@@ -301,7 +301,7 @@ class TestIntegrationAuthProvider:
             AuthProvider.connect(settings) as provider,
             pytest.raises(Unavailable, match="refused with 401"),
         ):
-            identify(provider, auth_provider_double)
+            identify(provider, auth_provider_fake)
 
     @pytest.mark.fault("auth_provider", black_hole=True)
     @pytest.mark.usefixtures("auth_provider_client")

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from pytest_httpserver import HTTPServer
 
-from tests.fixtures.auth_provider import CONFIGURATION, KEYS, AuthProviderDouble
+from tests.fixtures.auth_provider import CONFIGURATION, KEYS, FakeAuthProvider
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 AUTHORIZATION = "?nonce=any&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -41,9 +41,9 @@ class TestIntegrationAuthProviderContract:
         assert discover()["issuer"] == os.environ["AUTH_PROVIDER_URL"]
 
     def test_code_is_exchanged_once_for_a_token_that_its_keys_verify(
-        self, auth_provider_double: AuthProviderDouble
+        self, auth_provider_fake: FakeAuthProvider
     ) -> None:
-        code = auth_provider_double.log_in(AUTHORIZATION)
+        code = auth_provider_fake.log_in(AUTHORIZATION)
 
         token = exchange(code).json()["id_token"]
 
@@ -53,10 +53,10 @@ class TestIntegrationAuthProviderContract:
         assert claims["email"] == "ada@example.com"
         assert exchange(code).status_code == 400
 
-    def test_rotation_replaces_the_key(self, auth_provider_double: AuthProviderDouble) -> None:
+    def test_rotation_replaces_the_key(self, auth_provider_fake: FakeAuthProvider) -> None:
         before = key_ids()
 
-        auth_provider_double.rotate()
+        auth_provider_fake.rotate()
 
         assert len(key_ids()) == 1
         assert key_ids() != before
@@ -69,8 +69,8 @@ class TestIntegrationAuthProviderContract:
 
         assert [httpx2.get(keys).status_code for _ in range(2)] == [503, 200]
 
-    def test_unknown_client_gets_no_token(self, auth_provider_double: AuthProviderDouble) -> None:
-        code = auth_provider_double.log_in(AUTHORIZATION)
+    def test_unknown_client_gets_no_token(self, auth_provider_fake: FakeAuthProvider) -> None:
+        code = auth_provider_fake.log_in(AUTHORIZATION)
         form = {"grant_type": "authorization_code", "code": code}
 
         answer = httpx2.post(discover()["token_endpoint"], data=form, auth=("test-client", "guess"))

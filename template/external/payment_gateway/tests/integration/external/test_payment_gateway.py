@@ -16,13 +16,13 @@ from {{ package_name }}.settings import PaymentGatewaySettings
 
 from tests.contracts import PaymentsContract
 from tests.factories import UserFactory
-from tests.fixtures.payment_gateway import DECLINED, PATH, PaymentGatewayDouble
+from tests.fixtures.payment_gateway import DECLINED, PATH, FakePaymentGateway
 from tests.testbed.faults import Faults
 
 
 @pytest.fixture(params=["client", pytest.param("sandbox", marks=pytest.mark.network)])
 def gateway(request: pytest.FixtureRequest) -> PaymentGateway:
-    """The gateway's double, then its real sandbox: what holds for one has to hold for the other."""
+    """The gateway's fake, then its real sandbox: what holds for one has to hold for the other."""
     found: PaymentGateway = request.getfixturevalue(f"payment_gateway_{request.param}")
     return found
 
@@ -42,11 +42,9 @@ class TestIntegrationPaymentGatewayPayments(PaymentsContract):
         return payment_gateway_adapter
 
     @pytest.fixture
-    def charged(
-        self, payment_gateway_double: PaymentGatewayDouble
-    ) -> Callable[[], dict[str, Decimal]]:
+    def charged(self, payment_gateway_fake: FakePaymentGateway) -> Callable[[], dict[str, Decimal]]:
         def charged() -> dict[str, Decimal]:
-            intents = payment_gateway_double.intents.items()
+            intents = payment_gateway_fake.intents.items()
             return {reference: Decimal(intent["amount"]) / 100 for reference, intent in intents}
 
         return charged
@@ -93,7 +91,7 @@ class TestIntegrationPaymentGateway:
         self,
         payment_gateway_client: PaymentGateway,
         payment_gateway_server: HTTPServer,
-        payment_gateway_double: PaymentGatewayDouble,
+        payment_gateway_fake: FakePaymentGateway,
     ) -> None:
         for status in (500, 503):
             payment_gateway_server.expect_oneshot_request(PATH).respond_with_data("", status)
@@ -101,7 +99,7 @@ class TestIntegrationPaymentGateway:
         intent = payment_gateway_client.create_intent(1000, "usd", "order-1")
 
         assert keys(payment_gateway_server) == ["order-1"] * 3
-        assert [each["id"] for each in payment_gateway_double.intents.values()] == [intent.id]
+        assert [each["id"] for each in payment_gateway_fake.intents.values()] == [intent.id]
 
     def test_error_every_time_is_unavailable(
         self, payment_gateway_client: PaymentGateway, payment_gateway_server: HTTPServer
@@ -165,18 +163,18 @@ class TestIntegrationPaymentGateway:
     @pytest.mark.fault("payment_gateway", refuse=True)
     @pytest.mark.usefixtures("payment_gateway_client")
     def test_order_can_be_paid_when_the_gateway_is_back(
-        self, live_shop: Shop, payment_gateway_double: PaymentGatewayDouble, fault: Faults
+        self, shop_from_env: Shop, payment_gateway_fake: FakePaymentGateway, fault: Faults
     ) -> None:
-        live_shop.inventory.create_item("SKU-MUG", quantity=1, price=Decimal("7.50"))
+        shop_from_env.inventory.create_item("SKU-MUG", quantity=1, price=Decimal("7.50"))
         buyer = UserFactory.build(verified=True)
-        with live_shop.database.begin() as work:
+        with shop_from_env.database.begin() as work:
             work.users.add(buyer)
-        order = live_shop.orders.place(buyer.id, "SKU-MUG", 1)
+        order = shop_from_env.orders.place(buyer.id, "SKU-MUG", 1)
 
         with pytest.raises(Unavailable):
-            live_shop.orders.pay(order.id)
-        assert live_shop.orders.get(order.id).status is OrderStatus.PAYING
+            shop_from_env.orders.pay(order.id)
+        assert shop_from_env.orders.get(order.id).status is OrderStatus.PAYING
         fault("payment_gateway").restore()
 
-        assert live_shop.orders.pay(order.id).status is OrderStatus.PAID
-        assert list(payment_gateway_double.intents) == [str(order.id)]
+        assert shop_from_env.orders.pay(order.id).status is OrderStatus.PAID
+        assert list(payment_gateway_fake.intents) == [str(order.id)]

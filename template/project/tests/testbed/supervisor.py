@@ -1,9 +1,9 @@
-"""The keeper: the process that starts the servers of a run, in the background, and ends them.
+"""The supervisor: the process that starts the servers of a run, in the background, and ends them.
 
 It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
 files named `<dependency>.requested` in the run's folder, with the sources to try in them.
 
-Usage: python -m tests.testbed.keeper FOLDER TIMEOUT
+Usage: python -m tests.testbed.supervisor FOLDER TIMEOUT
 """
 
 import json
@@ -21,15 +21,15 @@ import psutil
 from . import engine
 from .cleanup import tear_down
 from .dependency import Dependency, known
-from .ladder import HELP
 from .processes import Launcher, ServerFailed, stop
 from .run import Run, Server, is_free, write
+from .sources import HELP
 
 Start = Callable[[list["Request"]], None]
 Ports = dict[str, int]
 
 
-class Keeper:
+class Supervisor:
     def __init__(self, run: Run, root: Path, timeout: float) -> None:
         self.run = run
         self.root = root
@@ -224,7 +224,7 @@ def main(folder: str, timeout: str) -> None:
     # process alone, and a sweep ends the programs of one that was killed.
     os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    Keeper(Run(Path(folder)), Path.cwd(), float(timeout)).serve()
+    Supervisor(Run(Path(folder)), Path.cwd(), float(timeout)).serve()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import httpx2
 from {{ package_name }}.domain import OrderStatus
 
 
-class RestCustomer:
+class RestClient:
     """Uses the REST API. What it refuses is an error, with the answer in its message."""
 
     def __init__(self, client: httpx2.Client) -> None:
@@ -16,7 +16,7 @@ class RestCustomer:
 
     @classmethod
     @contextmanager
-    def connect(cls, url: str) -> Iterator["RestCustomer"]:
+    def connect(cls, url: str) -> Iterator["RestClient"]:
         with httpx2.Client(base_url=url) as client:
             yield cls(client)
 

@@ -8,7 +8,7 @@ from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import OrderStatus
 
 
-class Customer(Protocol):
+class ShopClient(Protocol):
     def register(self, email: str, password: str, name: str) -> UUID:
         """The new user's id."""
 
@@ -32,7 +32,7 @@ class Customer(Protocol):
     def status(self, order_id: UUID) -> OrderStatus: ...
 
 
-class LibraryCustomer:
+class LibraryClient:
     """Uses the shop without an API."""
 
     def __init__(self, shop: Shop) -> None:
@@ -54,10 +54,10 @@ class LibraryCustomer:
         self._access_token = session.access_token
 
     def name(self) -> str:
-        return self._shop.users.user_of(self._access_token).name
+        return self._shop.users.current_user(self._access_token).name
 
     def order(self, sku: str, quantity: int) -> UUID:
-        user = self._shop.users.user_of(self._access_token)
+        user = self._shop.users.current_user(self._access_token)
         return self._shop.orders.place(user.id, sku, quantity).id
 
     def pay(self, order_id: UUID) -> None:

@@ -16,7 +16,7 @@ SECONDS = 10
 """How long a call may take."""
 
 
-class GrpcCustomer:
+class GrpcClient:
     """Uses the gRPC API. What it refuses is a grpc.RpcError."""
 
     def __init__(self, channel: grpc.Channel) -> None:
@@ -26,7 +26,7 @@ class GrpcCustomer:
 
     @classmethod
     @contextmanager
-    def connect(cls, address: str) -> Iterator["GrpcCustomer"]:
+    def connect(cls, address: str) -> Iterator["GrpcClient"]:
         with grpc.insecure_channel(address) as channel:
             yield cls(channel)
 
