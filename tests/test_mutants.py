@@ -30,6 +30,7 @@ SURVIVORS = Path(__file__).with_name("survivors.txt")
 
 def modules() -> dict[str, list[list[str]]]:
     """The path of each module of the example, with the tests that are about it, the quick ones first."""
+    flows = ["tests/integration/workflows"]
     locks = ["tests/integration/database/test_locks.py"]
     found = {
         f"{PACKAGE}domain.py": [["tests/unit/models"]],
@@ -49,7 +50,8 @@ def modules() -> dict[str, list[list[str]]]:
         for path in files:
             part = path.startswith((f"{PACKAGE}adapters/", f"{PACKAGE}entrypoints/"))
             if part and path.endswith(".py") and "/migrations/" not in path:
-                found[path] = [tests]
+                # What an API answers is used by those who call it.
+                found[path] = [tests, *([flows] if "/entrypoints/" in path else [])]
     return found
 
 
