@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from .conftest import Checkout
 from .service import Service
 
 REQUIRED = [
@@ -63,3 +64,22 @@ def test_every_limit_of_time_has_a_default_and_none_is_long(everything: Service)
     # PostgreSQL five, Redis, Kafka and three third parties one each.
     assert len(limits) == len(re.findall(r"_seconds: ", settings)) == 10
     assert all(1 <= int(seconds) <= 10 for _, seconds in limits)
+
+
+FACTORY_DATA = """\
+from tests.factories import UserFactory
+
+
+def test_data() -> None:
+    print("made", UserFactory.build().name)
+"""
+
+
+def test_factories_repeat_their_data_without_pytest_randomly(checkout: Checkout) -> None:
+    service = checkout("user", "redis")
+    (service.path / "tests" / "unit" / "test_data.py").write_text(FACTORY_DATA)
+    command = ("tests/unit/test_data.py", "-s", "-p", "no:randomly")
+
+    made = [re.findall(r"made .*", service.pytest(*command).output) for _ in range(2)]
+
+    assert made[0] and made[0] == made[1]
