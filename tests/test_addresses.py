@@ -460,7 +460,7 @@ def test_inner(redis_client):
 
 
 def test_outer(redis_client):
-    env = os.environ | {"TEST_REDIS_URL": os.environ["OTHER_SPELLING"]}
+    env = os.environ | {"TEST_REDIS_URL": OTHER_SPELLING}
     command = [sys.executable, "-m", "pytest", "-k", "inner", __file__]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert "redis: all of its databases for tests are taken (1)" in done.stdout, done.stdout
@@ -472,12 +472,10 @@ def test_two_spellings_of_one_database_are_not_used_at_once(
 ) -> None:
     service = checkout("user")
     module = service.path / "tests/integration/test_two_runs.py"
-    module.write_text(TWO_RUNS)
     address = real["redis"].removesuffix("/0")
-    env = {
-        "TEST_REDIS_URL": f"{address}?db=2&client_name=test",
-        "OTHER_SPELLING": f"{address}/2?client_name=test-2",
-    }
+    # Not in a variable: those that name a server are removed from the environment.
+    module.write_text(f"{TWO_RUNS}\nOTHER_SPELLING = '{address}/2?client_name=test-2'\n")
+    env = {"TEST_REDIS_URL": f"{address}?db=2&client_name=test"}
 
     done = service.pytest(str(module), "-k", "outer", env=env)
 
@@ -506,22 +504,20 @@ def test_variables_of_libpq_do_not_reach_the_embedded_server(installed: Installe
 
 
 OWN_FIXTURES = """
-import os
-
 import pytest
 from sqlalchemy import create_engine
 
 
 @pytest.fixture(scope="session")
 def postgres_engine():
-    engine = create_engine(os.environ["REAL_DATABASE"])
+    engine = create_engine(REAL_DATABASE)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def redis_url():
-    return os.environ["REAL_CACHE"]
+    return REAL_CACHE
 
 
 def test_rolled_back(postgres_session):
@@ -542,12 +538,13 @@ def test_fixture_of_the_user_has_nothing_of_its_own_emptied(
 ) -> None:
     service = checkout("user")
     module = service.path / "tests/integration/test_own.py"
-    module.write_text(OWN_FIXTURES)
+    real_database = real["postgres"].replace("/test_db", "/shop")
+    module.write_text(
+        f"{OWN_FIXTURES}\nREAL_DATABASE = '{real_database}'\nREAL_CACHE = '{real['redis']}'\n"
+    )
     env = {
         "TEST_DATABASE_URL": real["postgres"],
         "TEST_REDIS_URL": real["redis"].replace("/0", "/3") + "?client_name=test",
-        "REAL_DATABASE": real["postgres"].replace("/test_db", "/shop"),
-        "REAL_CACHE": real["redis"],
     }
 
     done = service.pytest(str(module), env=env)
