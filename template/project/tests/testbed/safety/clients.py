@@ -6,6 +6,7 @@ it elsewhere.
 """
 
 import functools
+import importlib
 import importlib.abc
 import os
 import socket
@@ -79,11 +80,10 @@ def _wrap(owner: Any, name: str, before: Before) -> None:
 
 def _psycopg(module: ModuleType) -> None:
     def before(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
+        parser = importlib.import_module("psycopg.conninfo")
         conninfo, *others = args or (kwargs.pop("conninfo"),)
-        given = conninfo_to_dict(conninfo)
-        return (make_conninfo("", **given | _libpq(given, "psycopg")), *others), kwargs
+        given = parser.conninfo_to_dict(conninfo)
+        return (parser.make_conninfo("", **given | _libpq(given, "psycopg")), *others), kwargs
 
     _wrap(module, "connect", before)
 
