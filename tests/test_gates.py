@@ -460,7 +460,7 @@ from confluent_kafka.admin import NewTopic
 from sqlalchemy import text
 
 
-class TestIntegrationState:
+class TestIntegrationLeaver:
     def test_rows_stay_behind(self, postgres_engine) -> None:
         with postgres_engine.begin() as connection:
             connection.execute(text("INSERT INTO items (sku, name, price, quantity) VALUES ('A', 'A', 1, 1)"))
@@ -483,7 +483,7 @@ def test_state_that_is_left_behind_is_seen(checkout: Checkout) -> None:
     write(service, "tests/integration/test_state.py", STATE)
     git(service.path, "init", "--quiet")
 
-    done = run_gates(service, "-k", "State or dead_letter", "--servers", "embedded")
+    done = run_gates(service, "-k", "Leaver", "--servers", "embedded")
 
     found = [
         line.removeprefix("after the first run: ")

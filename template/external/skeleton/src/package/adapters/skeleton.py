@@ -29,7 +29,10 @@ class {{ api.adapter }}:
 
     @classmethod
     @contextmanager
-    def connect(cls, settings: "{{ api.adapter }}Settings") -> Iterator["{{ api.adapter }}"]:
+    def connect(
+        cls,
+        settings: "{{ api.adapter }}Settings",
+    ) -> Iterator["{{ api.adapter }}"]:
         """The API that the settings name."""
         headers = {"Authorization": f"Bearer {settings.key}"}
         with open_client(settings.url, settings.timeout_seconds, headers) as client:
