@@ -25,11 +25,12 @@ images: [echo-server]
 variable: ECHO_ADDRESS
 address: TEST_ECHO_ADDRESS
 packages: {service: [], test: [], embedded: []}
+first_test: tests/integration/echo/test_echo_contract.py
 files:
   - tests/testbed/dependencies/echo.py
   - tests/fixtures/echo.py
+example_files:
   - tests/integration/echo/test_echo_contract.py
-example_files: []
 """,
     "compose.yml": f"""\
   test-echo:
@@ -130,7 +131,7 @@ def echo_client(echo_url: str) -> Iterator[socket.socket]:
         yield client
 ''',
     "tests/integration/echo/test_echo_contract.py": '''\
-"""What the fixtures of tests/fixtures/echo.py promise."""
+"""How to test with Echo: copy the test that is closest to yours."""
 
 import os
 import socket
@@ -200,7 +201,7 @@ def test_folder_alone_makes_a_dependency(
         assert not name.startswith("tests/") or (service.path / name).exists()
     assert "| `pytest -m echo` | what uses Echo |" in (service.path / "tests/README.md").read_text()
     assert_echo_works(service, installed(ALL))
-    selection = ("-k", "Contract or Consistency")
+    selection = ("-k", "Echo or Consistency")
     everything = service.pytest("-m", "", "--servers", "embedded", "-n", "2", *selection)
     assert everything.all_passed, everything.output
 
