@@ -279,12 +279,10 @@ class Run:
         record = {"name": server.name, "url": server.url, "prefix": prefix}
         write(self.folder / f"{server.name}.leftovers", json.dumps(record))
 
-    def once(self, name: str) -> contextlib.AbstractContextManager[bool]:
-        """A block that one process of the run enters with True, and all others, after it, with False."""
-        return self._once(self.folder / f"{name}.done")
-
     @contextlib.contextmanager
-    def _once(self, mark: Path) -> Iterator[bool]:
+    def once(self, name: str) -> Iterator[bool]:
+        """A block that one process of the run enters with True, and all others, after it, with False."""
+        mark = self.folder / f"{name}.done"
         with locked(mark.with_suffix(".lock")):
             yield not mark.exists()
             mark.touch()
