@@ -32,15 +32,15 @@ class NotReady(Exception):
     """A server does not answer its clients, or not yet."""
 
 
-def hold_port(port: int = 0) -> socket.socket:
-    """Reserve a loopback port, a free one by default, for a later server until the socket is closed.
+def hold_port() -> socket.socket:
+    """Reserve a free loopback port for a server that starts later, until the socket is closed.
 
     Connections to the port are refused until then, and no program gets it that asks for any free
     port. A server can listen on it, as it sets SO_REUSEADDR like this socket, which never listens.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", port))
+    held.bind(("127.0.0.1", 0))
     return held
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from .processes import hold_port
-
 ADDRESS = re.compile(r"((?:[\w.+-]+://)?(?:[^/?#]*@)?)(\[[^]]+]|[^][:/?#@,]+)(?::(\d+))?([/?#].*)?")
 """What stands before the host, the host, the port, what stands after."""
 CONNECT_SECONDS = 10.0
@@ -261,7 +259,9 @@ class _Rewriter:
 
 def _bound(port: int) -> socket.socket:
     """A socket on a loopback port; 0 chooses one."""
-    listener = hold_port(port)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     listener.setblocking(False)
     return listener
 
