@@ -124,16 +124,36 @@ def everything(render: Render, shared_folder: Path) -> Service:
     return Service(path)
 
 
+@pytest.fixture(scope="session")
+def contracts(render: Render, installed: Installed, shared_folder: Path) -> Installed:
+    """Function that returns a service as `installed` does, with the tests of tests/contract in it."""
+
+    def contracts(variant: tuple[str, ...]) -> Service:
+        path = shared_folder / "contracts" / variant_id(variant) / "shop"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(path.parent / "lock"):
+            if not (path.parent / "ready").exists():
+                service = render(path, dependencies=list(variant))
+                service.add_tests("contract")
+                (path / ".venv").symlink_to(installed(variant).path / ".venv")
+                (path.parent / "ready").touch()
+        return Service(path)
+
+    return contracts
+
+
 @pytest.fixture
 def checkout(render: Render, installed: Installed, tmp_path: Path) -> Checkout:
     """Function that returns a service of a variant, or of all, which the test may change.
 
-    It shares an environment with others; its own code comes first on the path.
+    It shares an environment with others; its own code comes first on the path. The tests of
+    tests/contract are in it.
     """
 
     def checkout(name: str, *variant: str) -> Service:
         variant = variant or variants()[-1]
         service = render(tmp_path / name / "shop", dependencies=list(variant))
+        service.add_tests("contract")
         (service.path / ".venv").symlink_to(installed(variant).path / ".venv")
         return service
 

@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(arguments)
     print(f"{options.count} kills, --seed {options.seed}", flush=True)
-    kills = Kills(Service(options.folder), options.services, options.seed)
+    kills = Kills(Service(options.folder), options.servers, options.seed)
     while (number := kills.done.total()) < options.count:
         try:
             kills.round(RUNS_IN_A_ROW)

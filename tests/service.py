@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -97,6 +98,14 @@ class Service:
         """The environment of a developer: nothing of the meta-tests' own run."""
         outside = {name: value for name, value in os.environ.items() if not OURS.match(name)}
         return {**outside, **self.environment, **(env or {})}
+
+    def add_tests(self, kind: str) -> None:
+        """Copy the modules of tests/<kind>/ that are about a server or a fake of this service."""
+        folder = self.path / "tests" / "integration" / kind
+        folder.mkdir()
+        for module in (Path(__file__).parent / kind).glob("[!_]*.py"):
+            if (self.path / "tests" / "fixtures" / module.name).exists():
+                shutil.copy(module, folder / f"test_{module.stem}_{kind}.py")
 
     def leftovers(self) -> list[str]:
         """What a run of this service's tests left behind: processes, folders, containers."""

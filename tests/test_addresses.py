@@ -374,8 +374,8 @@ def assert_refused(done: Outcome, message: str) -> None:
 
 
 CONTRACTS = {
-    "postgres": "tests/integration/database/test_postgres_contract.py",
-    "redis": "tests/integration/cache/test_redis_contract.py",
+    "postgres": "tests/integration/contract/test_postgres_contract.py",
+    "redis": "tests/integration/contract/test_redis_contract.py",
 }
 
 
@@ -388,18 +388,18 @@ CONTRACTS = {
     ],
 )
 def test_part_that_wins_is_refused_and_the_real_data_stays(
-    installed: Installed, real: dict[str, str], name: str, query: str, message: str
+    contracts: Installed, real: dict[str, str], name: str, query: str, message: str
 ) -> None:
     url = re.sub(r"/0$", "/1", real[name]) + query
 
-    done = installed(ALL).pytest(CONTRACTS[name], env={dependencies()[name]["address"]: url})
+    done = contracts(ALL).pytest(CONTRACTS[name], env={dependencies()[name]["address"]: url})
 
     assert_refused(done, message)
-    assert remains(installed(ALL), real) == untouched()
+    assert remains(contracts(ALL), real) == untouched()
 
 
 def test_other_forms_work_and_the_real_data_stays(
-    installed: Installed, real: dict[str, str]
+    contracts: Installed, real: dict[str, str]
 ) -> None:
     rest = real["postgres"].partition("://")[2].replace("/test_db", "/shop")
     env = {
@@ -407,7 +407,7 @@ def test_other_forms_work_and_the_real_data_stays(
         "TEST_REDIS_URL": real["redis"].removesuffix("/0") + "?db=3&client_name=test",
         **HOSTILE,
     }
-    service = installed(ALL)
+    service = contracts(ALL)
     python = str(service.python)
     made = service.run(python, "-c", EXECUTE, real["postgres"], f'CREATE DATABASE "{LONG}"')
     assert made.code == 0, made.output
@@ -497,8 +497,8 @@ HOSTILE = {
 }
 
 
-def test_variables_of_libpq_do_not_reach_the_embedded_server(installed: Installed) -> None:
-    done = installed(ALL).pytest(CONTRACTS["postgres"], "--servers", "embedded", env=HOSTILE)
+def test_variables_of_libpq_do_not_reach_the_embedded_server(contracts: Installed) -> None:
+    done = contracts(ALL).pytest(CONTRACTS["postgres"], "--servers", "embedded", env=HOSTILE)
 
     assert done.all_passed, done.output
 

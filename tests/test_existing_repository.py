@@ -287,7 +287,7 @@ def test_own_compose_file_for_tests_stays_beside_the_testbeds(
 
     assert_untouched(done)
     for name in DEFAULTS:
-        assert f"\n{name}: containers (test-{name} of docker-compose.testbed.yml)" in output
+        assert f"\n{name}: containers (test-{name} of docker-compose.testbed.yml, " in output
 
 
 IMAGES = [

@@ -18,9 +18,9 @@ EMBEDDED = ("--servers", "embedded")
 
 
 def modules(service: Service) -> set[str]:
-    """The rendered test modules of external APIs, without their contracts."""
+    """The rendered test modules of external APIs."""
     folder = service.path / "tests" / "integration" / "external"
-    return {path.stem for path in folder.glob("test_*.py") if not path.stem.endswith("_contract")}
+    return {path.stem for path in folder.glob("test_*.py")}
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,3 @@ def test_sandbox_of_which_the_address_is_missing_is_told(installed: Installed) -
     assert "PAYMENT_GATEWAY_SANDBOX_URL has to be set too" in done.output
     for variable in ("URL", "CLIENT_ID", "REDIRECT_URI"):
         assert f"AUTH_PROVIDER_SANDBOX_{variable}" in done.output
-
-
-def test_proxy_of_the_developer_is_not_asked_for_this_machine(everything: Service) -> None:
-    proxy = dict.fromkeys(["HTTP_PROXY", "http_proxy", "ALL_PROXY"], "http://192.0.2.1:3128")
-    selection = ["tests/integration/external", "tests/integration/api", "-k", "Contract"]
-
-    done = everything.pytest("-m", "", *EMBEDDED, *selection, env=proxy)
-
-    assert done.all_passed, done.output

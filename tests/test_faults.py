@@ -666,9 +666,9 @@ def test_markers_come_before_the_fixtures_and_serve_any_url(checkout: Checkout) 
 
 
 def test_workers_have_proxies_of_their_own(
-    installed: Installed, nothing_left: Callable[[Service], None]
+    contracts: Installed, nothing_left: Callable[[Service], None]
 ) -> None:
-    service = installed(ALL)
+    service = contracts(ALL)
     nothing_left(service)
 
     done = service.pytest("-m", "fault", "--servers", "embedded", "-n", "2")
@@ -683,7 +683,7 @@ def test_broker_that_is_not_on_loopback_is_one_line(checkout: Checkout) -> None:
     assert own in module.read_text()
     # Elsewhere, as far as a proxy on 127.0.0.1 is concerned.
     module.write_text(module.read_text().replace(own, own.replace("127.0.0.1", "127.0.0.2")))
-    contract = "tests/integration/messaging/test_kafka_contract.py"
+    contract = "tests/integration/contract/test_kafka_contract.py"
 
     done = service.pytest("-m", "fault", "--servers", "embedded", contract)
 

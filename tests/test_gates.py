@@ -524,7 +524,7 @@ def test_container_that_is_left_behind_is_seen(service: Service, engine: None) -
 def test_times_of_a_container_are_its_start_and_its_first_answer(
     bare: Service, engine: None
 ) -> None:
-    done = run_gates(bare, "--servers", "containers", "-k", "server_is_ready")
+    done = run_gates(bare, "--servers", "containers", "-k", "Contract")
 
     times = re.findall(rf"^{QUICK} +(\d+) ms +(\d+) ms", done.output, re.MULTILINE)
     assert len(times) == 1, done.output

@@ -22,6 +22,7 @@ def environment(service: Service) -> None:
 
 def test_pip_installs_all_that_the_tests_need(render: Render, tmp_path: Path) -> None:
     service = render(tmp_path / "shop", dependencies=ALL)
+    service.add_tests("contract")
     environment(service)
     pip = [str(service.python), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS)]
     assert service.run(*pip, "pip>=25.1").code == 0
@@ -34,6 +35,7 @@ def test_pip_installs_all_that_the_tests_need(render: Render, tmp_path: Path) ->
 
 def test_poetry_installs_all_that_the_tests_need(render: Render, tmp_path: Path) -> None:
     service = render(tmp_path / "shop", dependencies=["redis"])
+    service.add_tests("contract")
     environment(service)
     poetry = [sys.executable, "-m", "poetry"]
     inside = {

@@ -326,12 +326,12 @@ def test_failed_test_shows_what_its_server_logged_meanwhile(checkout: Checkout) 
     assert "passing_marker" not in section
 
 
-def test_developers_own_addresses_are_not_used(installed: Installed, tmp_path: Path) -> None:
+def test_developers_own_addresses_are_not_used(contracts: Installed, tmp_path: Path) -> None:
     mine = {
         facts["variable"]: "redis://production.example.com/0" for facts in dependencies().values()
     }
 
-    done = installed(ALL).pytest("-m", "", "--servers", "embedded", *SOME, env=mine)
+    done = contracts(ALL).pytest("-m", "", "--servers", "embedded", *SOME, env=mine)
 
     assert done.all_passed, done.output
 

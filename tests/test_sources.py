@@ -20,7 +20,6 @@ from .test_run import eventually, servers
 from .variants import dependencies, variants
 
 ALL = variants()[-1]
-PARITY = Path(__file__).parent / "parity"
 CONTRACT = ("-m", "", "-k", "RedisContract")
 CONTAINERS = pytest.param("containers", marks=pytest.mark.engine)
 
@@ -39,13 +38,6 @@ esac
 CONFIG = 'echo \'{"services": {"test-redis": {"image": "redis"}}}\''
 
 FAKE_SERVER = "#!/bin/sh\necho 'a server on PATH was asked' >&2\nexit 1\n"
-
-
-def add_parity_tests(service: Service, *names: str) -> None:
-    folder = service.path / "tests" / "integration" / "parity"
-    folder.mkdir()
-    for name in names:
-        shutil.copy(PARITY / f"{name}.py", folder / f"test_{name}_parity.py")
 
 
 def program(folder: Path, name: str, text: str) -> dict[str, str]:
@@ -91,7 +83,7 @@ def test_parity(
     if source == "containers":
         request.getfixturevalue("engine")
     service = checkout("user")
-    add_parity_tests(service, *ALL)
+    service.add_tests("parity")
     parity = ("-m", "", "tests/integration/parity")
     # As on a developer's machine.
     env = {"PARITY_SETTINGS": str(tmp_path / source), "TZ": "Asia/Tokyo", "LC_ALL": "de_DE.UTF-8"}
@@ -211,7 +203,7 @@ def test_apache_kafka_of_this_machine_goes_before_tansu(
 ) -> None:
     service = checkout("user", "kafka")
     nothing_left(service)
-    add_parity_tests(service, "kafka")
+    service.add_tests("parity")
 
     done = service.pytest(
         *("-m", "", "-k", "Parity or KafkaContract", "--servers", "embedded"),
@@ -231,12 +223,12 @@ def test_apache_kafka_of_this_machine_goes_before_tansu(
     ],
 )
 def test_wheel_goes_before_a_program_on_path(
-    installed: Installed, tmp_path: Path, name: str, program_names: list[str], version: str
+    contracts: Installed, tmp_path: Path, name: str, program_names: list[str], version: str
 ) -> None:
     for each in program_names:
         env = program(tmp_path / "bin", each, FAKE_SERVER)
 
-    done = installed(ALL).pytest(
+    done = contracts(ALL).pytest(
         *("-m", "", "-k", f"{name.title()}Contract", "--servers", "embedded"), env=env
     )
 
@@ -287,11 +279,11 @@ def test_container_that_is_unhealthy_is_passed_over(
     assert "is unhealthy" in done.output
 
 
-def test_docker_without_compose_is_passed_over(installed: Installed, tmp_path: Path) -> None:
+def test_docker_without_compose_is_passed_over(contracts: Installed, tmp_path: Path) -> None:
     missing = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
     docker = FAKE_DOCKER.format(endpoint="unix:///var/run/docker.sock", compose=missing)
 
-    done = installed(("redis",)).pytest(*CONTRACT, env=program(tmp_path / "bin", "docker", docker))
+    done = contracts(("redis",)).pytest(*CONTRACT, env=program(tmp_path / "bin", "docker", docker))
 
     line = "testbed: passed over containers: `docker` has no Compose plugin: install docker-compose-plugin"
     assert done.all_passed, done.output
@@ -301,11 +293,11 @@ def test_docker_without_compose_is_passed_over(installed: Installed, tmp_path: P
 
 @pytest.mark.parametrize("endpoint", ["ssh://me@build.example.com", "tcp://build.example.com:2376"])
 def test_engine_of_another_machine_is_passed_over(
-    installed: Installed, tmp_path: Path, endpoint: str
+    contracts: Installed, tmp_path: Path, endpoint: str
 ) -> None:
     docker = FAKE_DOCKER.format(endpoint=endpoint, compose=CONFIG)
 
-    done = installed(("redis",)).pytest(*CONTRACT, env=program(tmp_path / "bin", "docker", docker))
+    done = contracts(("redis",)).pytest(*CONTRACT, env=program(tmp_path / "bin", "docker", docker))
 
     [line] = [line for line in done.output.splitlines() if line.startswith("testbed: ")]
     assert done.all_passed, done.output

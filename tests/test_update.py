@@ -178,7 +178,7 @@ def assert_green(service: Service, environment: Service) -> None:
     """All tests pass, the user's own among them."""
     (service.path / ".venv").symlink_to(environment.path / ".venv")
 
-    selection = ("-k", "Contract or Repository or Workflow or mine")
+    selection = ("-k", "Repository or Cache or Kafka or Workflow or mine")
     done = service.pytest("-m", "", "--servers", "embedded", "-v", *selection)
 
     assert done.all_passed, done.output

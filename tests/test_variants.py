@@ -120,4 +120,4 @@ def test_suite_passes_in_containers(
 
     assert done.all_passed, done.output
     for name in variant:
-        assert f"\n{name}: containers (test-{name} of docker-compose.test.yml)" in done.output
+        assert f"\n{name}: containers (test-{name} of docker-compose.test.yml, " in done.output

@@ -43,8 +43,8 @@ from tests.testbed.dependencies.postgres import Postgres
 
 folder = Path(sys.argv[1])
 with processes.hold_port() as held:
-    launcher = processes.Launcher("postgres", folder, held.getsockname()[1], "secret")
-    postgres = Postgres()
+    postgres, port = Postgres(), held.getsockname()[1]
+    launcher = processes.Launcher("postgres", folder, port, "secret", postgres.embedded_program())
     postgres.launch(launcher)
     launcher.wait(lambda: postgres.check_embedded(launcher), 60)
 own = 0

@@ -36,7 +36,7 @@ def tear_down(run: Run) -> list[str]:
         # A sweep may be at it too: it cannot tell a run that ends from one that was killed.
         shutil.rmtree(run.folder, ignore_errors=True)
     elif run.folder.exists():
-        write(run.folder / "problems", "\n".join(report))
+        write(run.problems, "\n".join(report))
     return report
 
 

@@ -94,12 +94,12 @@ class Dependency(ABC):
         """Path of a server program in an installed wheel or on PATH, None if there is none."""
         return None
 
-    def embedded_version(self) -> str:
-        """What the embedded program calls itself, with its version; empty if it does not say."""
+    def embedded_version(self, program: str) -> str:
+        """What an embedded program calls itself, with its version; empty if it does not say."""
         return ""
 
     def launch(self, launcher: Launcher) -> None:
-        """Start the embedded program on `launcher.port` and return without waiting for it."""
+        """Start `launcher.program` on `launcher.port` and return without waiting for it."""
         raise NotImplementedError(f"{self.label} has no embedded server")
 
     def check_embedded(self, launcher: Launcher) -> None:

@@ -220,21 +220,12 @@ def discard(project: str, service: str) -> None:
 
 def remove(project: str) -> None:
     """Remove the containers, networks and volumes of a compose project; nothing in them is kept."""
-    command = [
-        "docker",
-        "compose",
-        "--project-name",
-        project,
-        "down",
-        "--volumes",
-        "--remove-orphans",
-        "--timeout",
-        "0",
-    ]
+    options = ("--volumes", "--remove-orphans", "--timeout", "0")
     # The engine is asked first: it may be gone for good, and this has to take a while.
     done = _run(["docker", "ps", "--quiet"])
     if not done.returncode:
         # From the root folder, where no compose file changes what belongs to the project.
+        command = ["docker", "compose", "--project-name", project, "down", *options]
         done = _run(command, cwd="/", timeout=END_SECONDS)
     if done.returncode:
         raise ServerFailed(f"the containers of {project}: {done.stderr.strip()}")

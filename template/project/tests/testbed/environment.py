@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 from .dependency import known
 from .safety import guard
 
@@ -135,16 +137,10 @@ class Environment:
 @contextmanager
 def changed(variables: Mapping[str, str]) -> Iterator[None]:
     """Set some variables as long as the block lasts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in variables.items():
+            patch.setenv(variable, value)
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def restore(environment: Mapping[str, str]) -> None:

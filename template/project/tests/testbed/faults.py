@@ -45,14 +45,9 @@ class Faults:
         if name not in self._proxies:
             self._proxies[name] = self._stand_before(name)
         proxy = self._proxies[name]
-        if "delay" in faults:
-            proxy.delay(faults["delay"])
-        if "throttle" in faults:
-            proxy.throttle(faults["throttle"])
-        if faults.get("black_hole"):
-            proxy.black_hole()
-        if faults.get("refuse"):
-            proxy.refuse()
+        for fault, value in faults.items():
+            if value is not False:
+                getattr(proxy, fault)(*(() if value is True else (value,)))
         return proxy
 
     def end(self) -> None:

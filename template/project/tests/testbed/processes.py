@@ -75,6 +75,8 @@ class Launcher:
     folder: Path
     port: int
     password: str
+    program: str = ""
+    """The dependency's `embedded_program`."""
     user: str | None = None
     """Who runs the server, if that is not this user: see `drop_root`."""
     process: subprocess.Popen[bytes] | None = None

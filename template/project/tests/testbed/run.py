@@ -15,11 +15,11 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_NEEDED = 512 * 1024 * 1024
@@ -148,7 +148,28 @@ def _checkout(root: Path) -> str:
 
 
 class Run:
-    """One run of pytest, as each of its processes sees it."""
+    """One run of pytest, as each of its processes sees it.
+
+    In its folder are, for each server:
+
+    <name>.requested     which sources the supervisor is to try, and the port
+    <name>.server        what became of it: a `Server`
+    <name>.log           what its embedded program writes
+    <name>-<port>/       the data of that program; beside the folder if another user runs it
+    <name>.leftovers     what has to be removed from it if it outlives the run
+
+    and for all of them:
+
+    run.lock             held by each pytest process of the run
+    supervisor.lock      held by the supervisor; supervisor.session and supervisor.log are its own too
+    sources.json         how each server is provided
+    password             of all servers that the run starts
+    unavailable          why an xdist worker has no server
+    <project>.project    marks a Compose project that has to be removed
+    problems             what could not be removed
+
+    Other `.lock` and `.done` files say who does something, and that it was done.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -191,6 +212,15 @@ class Run:
         return self.folder / "supervisor.lock"
 
     @property
+    def supervisor_log(self) -> Path:
+        return self.folder / "supervisor.log"
+
+    @property
+    def problems(self) -> Path:
+        """What could not be removed at the end of the run, in lines."""
+        return self.folder / "problems"
+
+    @property
     def session(self) -> Path:
         """Number of the supervisor's session, in which every program stays that it starts."""
         return self.folder / "supervisor.session"
@@ -222,6 +252,17 @@ class Run:
             self._alive.close()
             self._alive = None
 
+    def request(self, name: str, wanted: Mapping[str, Any]) -> None:
+        """Ask the supervisor for a server; only the first request counts."""
+        path = self.folder / f"{name}.requested"
+        if not path.exists():
+            write(path, json.dumps(wanted))
+
+    def requests(self) -> dict[str, dict[str, Any]]:
+        """By server, what the supervisor was asked for."""
+        found = self.folder.glob("*.requested")
+        return {path.stem: json.loads(path.read_text()) for path in found}
+
     def publish(self, server: Server) -> None:
         """Tell every process of the run about a server."""
         write(self.folder / f"{server.name}.server", json.dumps(asdict(server)))
@@ -238,12 +279,10 @@ class Run:
         record = {"name": server.name, "url": server.url, "prefix": prefix}
         write(self.folder / f"{server.name}.leftovers", json.dumps(record))
 
-    def once(self, name: str) -> contextlib.AbstractContextManager[bool]:
-        """A block that one process of the run enters with True, and all others, after it, with False."""
-        return self._once(self.folder / f"{name}.done")
-
     @contextlib.contextmanager
-    def _once(self, mark: Path) -> Iterator[bool]:
+    def once(self, name: str) -> Iterator[bool]:
+        """A block that one process of the run enters with True, and all others, after it, with False."""
+        mark = self.folder / f"{name}.done"
         with locked(mark.with_suffix(".lock")):
             yield not mark.exists()
             mark.touch()

@@ -128,10 +128,9 @@ def _containers(dependency: Dependency, engine: Engine) -> Source | None:
 
 
 def _embedded(dependency: Dependency, engine: Engine) -> Source | None:
-    program = dependency.embedded_program()
-    if program is None:
+    if (program := dependency.embedded_program()) is None:
         return None
-    version = dependency.embedded_version()
+    version = dependency.embedded_version(program)
     return Source("embedded", f"{version}, {program}" if version else program)
 
 

@@ -6,7 +6,6 @@ files named `<dependency>.requested` in the run's folder, with the sources to tr
 Usage: python -m tests.testbed.supervisor FOLDER TIMEOUT
 """
 
-import json
 import os
 import sys
 import threading
@@ -38,7 +37,7 @@ class Supervisor:
         self._pool = ThreadPoolExecutor(thread_name_prefix="start")
         self._jobs: dict[Future[None], tuple[Start, list[Request]]] = {}
         self._launchers: list[Launcher] = []
-        self._seen: set[Path] = set()
+        self._seen: set[str] = set()
         self._over = threading.Event()
         # Of one project, Compose starts one command at a time.
         self._compose = threading.Lock()
@@ -59,11 +58,11 @@ class Supervisor:
         tear_down(self.run)
 
     def _requests(self) -> list["Request"]:
-        requests = []
-        for path in set(self.run.folder.glob("*.requested")) - self._seen:
-            self._seen.add(path)
-            requests.append(Request(known()[path.stem], **json.loads(path.read_text())))
-        return requests
+        new = {
+            name: wanted for name, wanted in self.run.requests().items() if name not in self._seen
+        }
+        self._seen |= new.keys()
+        return [Request(known()[name], **wanted) for name, wanted in new.items()]
 
     def _start(self, requests: list["Request"]) -> None:
         """Start all at once: the containers together, each program in a thread of its own."""
@@ -122,25 +121,11 @@ class Supervisor:
 
     def _embedded(self, requests: list["Request"]) -> None:
         [request] = requests
-        dependency = request.dependency
-        if dependency.embedded_program() is None:
+        dependency, password = request.dependency, self.run.password
+        if (program := dependency.embedded_program()) is None:
             raise ServerFailed(HELP["embedded"])
         begun = time.monotonic()
-        launched = self._launch(request)
-        self.run.publish(
-            Server(
-                dependency.name,
-                "embedded",
-                dependency.url(request.port, self.run.password),
-                started=launched - begun,
-                seconds=time.monotonic() - begun,
-                passed_over=request.passed_over,
-            )
-        )
-
-    def _launch(self, request: "Request") -> float:
-        dependency = request.dependency
-        launcher = Launcher(dependency.name, self.run.folder, request.port, self.run.password)
+        launcher = Launcher(dependency.name, self.run.folder, request.port, password, program)
         self._launchers.append(launcher)
 
         def check() -> None:
@@ -151,7 +136,16 @@ class Supervisor:
         dependency.launch(launcher)
         launched = time.monotonic()
         launcher.wait(check, self.timeout)
-        return launched
+        self.run.publish(
+            Server(
+                dependency.name,
+                "embedded",
+                dependency.url(request.port, password),
+                started=launched - begun,
+                seconds=time.monotonic() - begun,
+                passed_over=request.passed_over,
+            )
+        )
 
     def _containers(self, requests: list["Request"]) -> None:
         # The engine tells the time of a start by the clock on the wall.

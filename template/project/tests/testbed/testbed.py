@@ -128,27 +128,23 @@ class Testbed:
         for source in sources.values():
             if isinstance(source, Unavailable):
                 raise source
-        with locked(self.run.folder / "start.lock"):
-            for name, source in sources.items():
-                assert isinstance(source, Source)
-                self._request(known()[name], source)
-            if any(self.run.folder.glob("*.requested")):
-                self._start_supervisor()
+        for name, source in sources.items():
+            assert isinstance(source, Source)
+            self._request(known()[name], source)
+        if self.run.requests():
+            self.start_supervisor()
 
     def _request(self, dependency: Dependency, source: Source) -> None:
         if source.name not in STARTED:
             if self.run.find(dependency.name) is None:
                 self.run.publish(self._existing(dependency, source))
             return
-        request = self.run.folder / f"{dependency.name}.requested"
-        if request.exists():
-            return
         wanted = {
             "sources": [source.name, *source.fallbacks],
             "passed_over": source.passed_over,
             "port": source.port,
         }
-        write(request, json.dumps(wanted))
+        self.run.request(dependency.name, wanted)
 
     def _existing(self, dependency: Dependency, source: Source) -> Server:
         """A server that was there before the run: it has to answer, and is left as it is."""
@@ -174,14 +170,12 @@ class Testbed:
             time.sleep(0.05)
 
     def start_supervisor(self) -> None:
-        """Have a supervisor clean up after this run, whether it needs one for its servers or not."""
+        """Start the process that starts and ends the servers of this run, once."""
         with locked(self.run.folder / "start.lock"):
-            self._start_supervisor()
+            if not self.run.supervisor_lock.exists():
+                self._start_supervisor()
 
     def _start_supervisor(self) -> None:
-        """Start the process that starts and ends the servers of this run, once."""
-        if self.run.supervisor_lock.exists():
-            return
         command = [
             sys.executable,
             "-m",
@@ -192,7 +186,7 @@ class Testbed:
         path = (str(self.root), os.environ.get("PYTHONPATH"))
         with (
             open_lock(self.run.supervisor_lock) as lock,
-            open(self.run.folder / "supervisor.log", "a", opener=private) as log,
+            open(self.run.supervisor_log, "a", opener=private) as log,
         ):
             # The lock goes to the supervisor with the open file, and is free when the supervisor is gone.
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -217,9 +211,8 @@ class Testbed:
         # The supervisor minds the time: an image that is pulled for the first time may take minutes.
         while (server := self.run.find(name)) is None:
             if is_free(self.run.supervisor_lock):
-                raise Unavailable(
-                    f"{name}: the supervisor of the servers is gone:\n{tail(self.run.folder / 'supervisor.log')}"
-                )
+                last = tail(self.run.supervisor_log)
+                raise Unavailable(f"{name}: the supervisor of the servers is gone:\n{last}")
             time.sleep(0.005)
         if server.error:
             raise Unavailable(server.error)
@@ -250,9 +243,8 @@ class Testbed:
             return [f"the servers are still there after {END_SECONDS:g} s"]
         if self._supervisor:
             self._supervisor.wait()
-        problems = self.run.folder / "problems"
-        if problems.exists():
-            return problems.read_text().splitlines()
+        if self.run.problems.exists():
+            return self.run.problems.read_text().splitlines()
         return tear_down(self.run) if self.run.folder.exists() else []
 
 

@@ -10,10 +10,14 @@ import signal
 import struct
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
 from ..processes import Launcher, NotReady, hold_port
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 # Those of docker-compose.test.yml: see there why.
 SETTINGS = {
@@ -65,10 +69,9 @@ class Kafka(Dependency):
 
     def check(self, url: str) -> None:
         from confluent_kafka import KafkaException
-        from confluent_kafka.admin import AdminClient
 
         try:
-            AdminClient({"bootstrap.servers": url, "log_level": 0}).list_topics(timeout=2)
+            _admin(url).list_topics(timeout=2)
         except KafkaException as error:
             raise NotReady(f"{url}: {error.args[0].str()}") from error
 
@@ -104,9 +107,7 @@ class Kafka(Dependency):
                 return str(tansu)
         return shutil.which("tansu")
 
-    def embedded_version(self) -> str:
-        program = self.embedded_program()
-        assert program is not None, "embedded_program() is asked first"
+    def embedded_version(self, program: str) -> str:
         if is_tansu(program):
             done = subprocess.run(
                 [program, "--version"], capture_output=True, text=True, check=False
@@ -117,16 +118,14 @@ class Kafka(Dependency):
         return " ".join(["Apache Kafka", *(jar.stem.rpartition("-")[2] for jar in libraries)])
 
     def launch(self, launcher: Launcher) -> None:
-        program = self.embedded_program()
-        assert program is not None, "embedded_program() is asked first"
-        if not is_tansu(program):
-            self._launch_apache_kafka(Path(program), launcher)
+        if not is_tansu(launcher.program):
+            self._launch_apache_kafka(Path(launcher.program), launcher)
             return
         address = f"tcp://{self.url(launcher.port, launcher.password)}"
         listeners = ["--listener-url", address, "--advertised-listener-url", address]
         storage = ["--storage-engine", "memory://tansu/"]
         launcher.spawn(
-            [program, "broker", *listeners, *storage],
+            [launcher.program, "broker", *listeners, *storage],
             environment={"RUST_LOG": "warn"},
             # SIGTERM waits for the clients; there is nothing on a disk that could be damaged.
             stop_signal=signal.SIGKILL,
@@ -160,10 +159,7 @@ class Kafka(Dependency):
 
     def announcement(self, url: str, port: int) -> tuple[bytes, bytes]:
         """A host and, in four bytes, its port: so the answers that name a broker all do."""
-        from confluent_kafka.admin import AdminClient
-
-        admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
-        brokers = admin.list_topics(timeout=5).brokers.values()
+        brokers = _admin(url).list_topics(timeout=5).brokers.values()
         told = [(str(broker.host), broker.port) for broker in brokers]
         if len(told) != 1 or told[0][0] not in ("127.0.0.1", "localhost"):
             raise ValueError(
@@ -174,20 +170,16 @@ class Kafka(Dependency):
         return host.encode() + struct.pack(">i", own), host.encode() + struct.pack(">i", port)
 
     def contents(self, url: str) -> dict[str, str]:
-        from confluent_kafka.admin import AdminClient
-
-        admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
         # Topics that the fixtures make are removed with the run, or by it.
         ours = re.compile("test-[0-9a-f]{8}-|__")
-        names = admin.list_topics(timeout=5).topics
+        names = _admin(url).list_topics(timeout=5).topics
         return {f"topic {name}": "" for name in names if not ours.match(name)}
 
     def discard(self, url: str, prefix: str) -> None:
         from confluent_kafka import KafkaException
-        from confluent_kafka.admin import AdminClient
 
         self.check(url)
-        admin = AdminClient({"bootstrap.servers": url, "log_level": 0})
+        admin = _admin(url)
         try:
             topics = [
                 name for name in admin.list_topics(timeout=5).topics if name.startswith(prefix)
@@ -202,3 +194,9 @@ class Kafka(Dependency):
                 result.result(5)
         except KafkaException as error:
             raise NotReady(f"{url}: {error.args[0].str()}") from error
+
+
+def _admin(url: str) -> "AdminClient":
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient({"bootstrap.servers": url, "log_level": 0})

