@@ -126,7 +126,8 @@ class Supervisor:
         if dependency.embedded_program() is None:
             raise ServerFailed(HELP["embedded"])
         begun = time.monotonic()
-        launched = self._launch(request)
+        launcher = Launcher(dependency.name, self.run.folder, request.port, self.run.password)
+        launched = self._launch(dependency, launcher)
         self.run.publish(
             Server(
                 dependency.name,
@@ -134,13 +135,13 @@ class Supervisor:
                 dependency.url(request.port, self.run.password),
                 started=launched - begun,
                 seconds=time.monotonic() - begun,
+                ready=time.time(),
+                log_size=launcher.log.stat().st_size,
                 passed_over=request.passed_over,
             )
         )
 
-    def _launch(self, request: "Request") -> float:
-        dependency = request.dependency
-        launcher = Launcher(dependency.name, self.run.folder, request.port, self.run.password)
+    def _launch(self, dependency: Dependency, launcher: Launcher) -> float:
         self._launchers.append(launcher)
 
         def check() -> None:
@@ -173,6 +174,7 @@ class Supervisor:
                 ),
                 project=self.project,
                 seconds=seconds,
+                ready=clock + seconds,
                 passed_over=request.passed_over,
             )
         for server in servers.values():

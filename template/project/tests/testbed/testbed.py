@@ -131,6 +131,8 @@ class Testbed:
         with locked(self.run.folder / "start.lock"):
             for name, source in sources.items():
                 assert isinstance(source, Source)
+                # For the report of the progress.
+                (self.run.folder / f"{name}.awaited").touch()
                 self._request(known()[name], source)
             if any(self.run.folder.glob("*.requested")):
                 self._start_supervisor()
