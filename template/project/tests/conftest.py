@@ -14,14 +14,15 @@ LAYERS = (TESTS / "integration", TESTS / "e2e")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Run what is named on the command line, although `pytest` alone runs unit tests."""
+    """Run what the command line asks for, although `pytest` alone runs unit tests."""
     from tests.testbed.plugin import set_environment
 
-    named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
-    if config.option.markexpr == "unit" and all(
-        any(path.is_relative_to(layer) for layer in LAYERS) for path in named
-    ):
-        config.option.markexpr = ""
+    if config.option.markexpr == "unit":
+        typed = any(argument.startswith("-m") for argument in config.invocation_params.args)
+        named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+        others = any(path.is_relative_to(layer) for path in named for layer in LAYERS)
+        if not typed and (others or config.option.keyword):
+            config.option.markexpr = ""
     # A real address in a developer's shell is none of the tests' business.
     set_environment(config)
 

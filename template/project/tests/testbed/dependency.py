@@ -37,6 +37,8 @@ class Dependency(ABC):
     """Whether environment.toml may name the database and the user of a server that the run starts."""
     client_variables: ClassVar[str] = ""
     """Pattern of variables from which clients fill in what an address lacks; the tests remove them."""
+    log_problem: ClassVar[str] = r"\b(WARN(ING)?|ERROR|FATAL|PANIC)\b"
+    """Pattern of the lines of its log that belong below a failed test: warnings and errors."""
     named_by: ClassVar[str] = "a database, user or host"
     """Describes `Address.names` in the message that refuses an address."""
 

@@ -27,6 +27,8 @@ ANSWER_SECONDS = 5.0
 END_SECONDS = 40.0
 """How long it may take to remove the containers of a run; less than pytest waits at its end."""
 PORT_TAKEN = re.compile(r"address already in use|port is already allocated", re.IGNORECASE)
+TO_BE_PULLED = ", to be pulled"
+"""Follows the name of an image that this machine does not have yet."""
 HOST_VARIABLE = "TESTCONTAINERS_HOST_OVERRIDE"
 """Names the host that publishes the ports of containers, where it is not this one."""
 REACH_SECONDS = 5.0
@@ -103,8 +105,7 @@ class Engine:
         """The image of a service of the compose file; says if the engine has to pull it first."""
         services = json.loads(self._config.stdout)["services"]
         name = str(services.get(service, {}).get("image", "no such service"))
-        there = _run(["docker", "image", "inspect", "--format", "{{.Id}}", name]).returncode == 0
-        return name if there else f"{name}, to be pulled"
+        return name if has_image(name) else f"{name}{TO_BE_PULLED}"
 
     @cached_property
     def running(self) -> dict[str, Container]:
@@ -138,6 +139,10 @@ def _container(inspected: dict[str, Any]) -> Container:
         health=health if state["Status"] == "running" else state["Status"],
         variables=dict(entry.partition("=")[::2] for entry in inspected["Config"]["Env"] or []),
     )
+
+
+def has_image(name: str) -> bool:
+    return _run(["docker", "image", "inspect", "--format", "{{.Id}}", name]).returncode == 0
 
 
 def is_loopback(host: str) -> bool:

@@ -5,16 +5,15 @@ import re
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from . import engine
+from . import fixture_modules, report
 from .cleanup import sweep
 from .dependency import known
 from .environment import FILE, Environment, WiringError
-from .processes import hold_port
+from .processes import NotReady, ServerFailed, hold_port
 from .run import Run, write
 from .safety import guard
 from .sources import MODES, Source, Unavailable
@@ -35,7 +34,9 @@ _environment_set = pytest.StashKey[bool]()
 _testbed = pytest.StashKey[Testbed]()
 _watch = pytest.StashKey[Watch]()
 _swept = pytest.StashKey[list[str]]()
-_log_start = pytest.StashKey[tuple[str, dict[str, int]]]()
+_progress = pytest.StashKey[report.Progress]()
+_broken = pytest.StashKey[list[str]]()
+_logs = pytest.StashKey[report.LogPositions]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,9 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     config.pluginmanager.import_plugin(f"{__package__}.faults")
     config.pluginmanager.import_plugin(f"{__package__}.safety.hooks")
-    for module in sorted((TESTS / "fixtures").glob("[!_]*.py")):
-        with guard.phase(f"import of fixtures/{module.name}"):
-            config.pluginmanager.import_plugin(f"{TESTS.name}.fixtures.{module.stem}")
+    config.stash[_broken] = fixture_modules.load(config, TESTS / "fixtures")
 
 
 def _names_only_layers(config: pytest.Config) -> bool:
@@ -131,7 +130,10 @@ def _workers(config: pytest.Config) -> int:
 def testbed_of(config: pytest.Config) -> Testbed:
     """The testbed of this process; made, and the run with it, when first asked for."""
     if _testbed not in config.stash:
-        run = _run_of(config)
+        try:
+            run = _run_of(config)
+        except OSError as error:
+            raise pytest.UsageError(f"testbed: {error}") from error
         mode = config.getoption("--servers", "auto")
         timeout = config.getoption("--servers-timeout", 60.0)
         worker = getattr(config, "workerinput", {"workerid": "main"})["workerid"]
@@ -140,6 +142,9 @@ def testbed_of(config: pytest.Config) -> Testbed:
         if not hasattr(config, "workerinput"):
             config.stash[_watch] = Watch(run, timeout, lambda reason: _give_up(config, reason))
             config.stash[_watch].start()
+            config.stash[_progress] = report.Progress(config, config.stash[_testbed])
+            config.pluginmanager.register(config.stash[_progress])
+            config.stash[_progress].start()
     return config.stash[_testbed]
 
 
@@ -178,10 +183,11 @@ def pytest_configure_node(node: pytest.Item) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
+    lines = [f"testbed: {line}" for line in config.stash[_broken]]
     if config.option.markexpr == "unit" or not known():
-        return []
+        return lines
     testbed = testbed_of(config)
-    lines = [f"testbed: {line}" for line in config.stash.get(_swept, [])]
+    lines += [f"testbed: {line}" for line in config.stash.get(_swept, [])]
     reasons = (
         each for source in testbed.sources.values() for each in getattr(source, "passed_over", [])
     )
@@ -247,9 +253,12 @@ def pytest_xdist_node_collection_finished(node: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """Say which servers came from another source than the header promised, and why."""
+    """Say why no test ran, and which servers came from another source than the header promised."""
+    report.widen_summary(terminalreporter)
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and (reason := report.nothing_ran(config)):
+        terminalreporter.write_line(reason, yellow=True)
     if (testbed := testbed_if_any(config)) is None:
         return
     for name, source in testbed.sources.items():
@@ -268,6 +277,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_testbed].leave()
     else:
         config.stash[_watch].stop()
+        config.stash[_progress].stop()
         for problem in config.stash[_testbed].close():
             print(f"testbed: could not remove all of this run: {problem}", file=sys.stderr)
 
@@ -289,11 +299,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if OWN_TEST.fullmatch(item.path.name) and (reason := _replaced_fixture(item)):
         pytest.fail(reason, pytrace=False)
     if names := _needs(item):
-        folder = testbed_of(item.config).run.folder
-        sizes = {
-            name: path.stat().st_size for name in names if (path := folder / f"{name}.log").exists()
-        }
-        item.stash[_log_start] = (datetime.now(UTC).isoformat(), sizes)
+        item.stash[_logs] = report.LogPositions(testbed_of(item.config).run, names)
 
 
 def _replaced_fixture(item: pytest.Item) -> str | None:
@@ -313,34 +319,20 @@ def _replaced_fixture(item: pytest.Item) -> str | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show, below a failed test, its random seed and what the servers logged while it ran."""
-    report = yield
-    if call.excinfo and call.excinfo.errisinstance(Unavailable):
-        # The message says it all, and every other test that needs this server would say it again.
-        report.longrepr = str(call.excinfo.value)
-        item.session.shouldstop = report.longrepr.splitlines()[0]
+    """Show, below a failed test, its random seed and the problems that its servers logged."""
+    result = yield
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, (Unavailable, NotReady, ServerFailed)):
+        # The message says it all, and ends with the log of a server that did not come up.
+        result.longrepr = str(error)
+    if isinstance(error, Unavailable):
+        # Every other test that needs this server would say it again.
+        item.session.shouldstop = str(error).splitlines()[0]
     seed = item.config.getoption("randomly_seed", None)
-    if report.failed and seed is not None:
-        report.sections.append(("random seed", f"the same again: --randomly-seed={seed}"))
-    # A server that does not come up has told its log already.
-    told = call.excinfo is not None and call.excinfo.errisinstance(Unavailable)
-    if report.failed and not told and _log_start in item.stash:
-        since, sizes = item.stash[_log_start]
+    if result.failed and seed is not None:
+        result.sections.append(("random seed", f"the same again: --randomly-seed={seed}"))
+    if result.failed and _logs in item.stash and not isinstance(error, Unavailable):
         for name in _needs(item):
-            if text := _log(testbed_of(item.config), name, since, sizes.get(name, 0)):
-                report.sections.append((f"{name} server log", text))
-    return report
-
-
-def _log(testbed: Testbed, name: str, since: str, offset: int) -> str:
-    server = testbed.run.find(name)
-    if server is None or server.error:
-        return ""
-    if server.project:
-        return engine.log(server.project, known()[name].service, "--since", since)
-    file = testbed.run.folder / f"{name}.log"
-    if not file.exists():
-        return ""
-    with file.open("rb") as log:
-        log.seek(offset)
-        return log.read().decode(errors="replace")
+            if text := item.stash[_logs].problems(name):
+                result.sections.append((f"{name} server log", text))
+    return result

@@ -39,6 +39,10 @@ class Server:
     """Seconds from the request until its program or container ran; 0 where it ran before."""
     seconds: float = 0.0
     """From the request to the first answer to a client."""
+    ready: float = 0.0
+    """When a server of this run answered its first client, as `time.time()`."""
+    log_size: int = 0
+    """Bytes that an embedded server had logged by then."""
     passed_over: list[str] = field(default_factory=list)
     """The sources that were tried before, each with the reason why it is not used."""
 

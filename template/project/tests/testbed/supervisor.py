@@ -143,6 +143,8 @@ class Supervisor:
                 dependency.url(request.port, password),
                 started=launched - begun,
                 seconds=time.monotonic() - begun,
+                ready=time.time(),
+                log_size=launcher.log.stat().st_size,
                 passed_over=request.passed_over,
             )
         )
@@ -167,6 +169,7 @@ class Supervisor:
                 ),
                 project=self.project,
                 seconds=seconds,
+                ready=clock + seconds,
                 passed_over=request.passed_over,
             )
         for server in servers.values():

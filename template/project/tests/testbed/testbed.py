@@ -130,6 +130,8 @@ class Testbed:
                 raise source
         for name, source in sources.items():
             assert isinstance(source, Source)
+            # For the report of the progress.
+            (self.run.folder / f"{name}.awaited").touch()
             self._request(known()[name], source)
         if self.run.requests():
             self.start_supervisor()

@@ -8,6 +8,7 @@ it elsewhere.
 import functools
 import importlib
 import importlib.abc
+import logging
 import os
 import socket
 import sys
@@ -22,6 +23,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from .guard import check
+
+LIBRDKAFKA = logging.getLogger("librdkafka")
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Before = Callable[[tuple[Any, ...], dict[str, Any]], Arguments | None]
@@ -187,11 +190,15 @@ def _check_place(place: str, usual_port: int, client: str) -> None:
 
 
 def _confluent_kafka(module: ModuleType) -> None:
-    def check_servers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def check_servers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         settings = {**(args[1] if len(args) > 1 else {}), **kwargs}
         for setting in ("bootstrap.servers", "metadata.broker.list"):
             for server in filter(None, str(settings.get(setting) or "").split(",")):
                 _check_place(server.strip(), 9092, "confluent_kafka")
+        if len(args) < 2 or "logger" in settings or "log_level" in settings:
+            return None
+        # On stderr, a client that outlives its broker would go on after pytest's last line.
+        return (args[0], {**args[1], "logger": LIBRDKAFKA}, *args[2:]), kwargs
 
     for name in ("Producer", "Consumer", "ShareConsumer", "_AdminClientImpl"):
         if original := getattr(module, name, None):

@@ -53,6 +53,7 @@ class Postgres(Dependency):
     takes_account = True
     # The environment variables of libpq, such as PGHOST, PGSERVICE and PGOPTIONS.
     client_variables = r"PG([A-Z]+|CONNECT_TIMEOUT)"
+    log_problem = r" (WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|STATEMENT): "
     named_by = "a database"
 
     def url(self, port: int, password: str) -> str:

@@ -30,6 +30,7 @@ class Redis(Dependency):
     port_variable = "REDIS_PORT"
     container_port = 6379
     password_variable = "REDIS_PASSWORD"
+    log_problem = " # "
     named_by = "a host, a user, or a database by number and a client (`/1?client_name=test`)"
 
     def url(self, port: int, password: str) -> str:
