@@ -3,24 +3,20 @@ import pytest
 from {{ package_name }}.adapters.memory import (
     InMemoryCache,
     InMemoryDatabase,
-    InMemoryIdentityProvider,
     InMemoryMailer,
 )
-from {{ package_name }}.domain import EmailTaken, Event, Identity, InvalidCredentials, User
+from {{ package_name }}.domain import EmailTaken, Event, InvalidCredentials
 from {{ package_name }}.passwords import Passwords
 from {{ package_name }}.services.users import (
     SESSION_SECONDS,
-    SIGN_IN_SECONDS,
     VERIFICATION_SECONDS,
-    Session,
     UserService,
 )
 
+from tests.factories import PASSWORD as FACTORY_PASSWORD
 from tests.factories import UserFactory
-from tests.factories.users import PASSWORD as FACTORY_PASSWORD
 
 PASSWORD = "SecurePass123!"
-ADA = Identity("https://idp.example.com", "1", "Ada@example.com", "Ada")
 
 
 class Clock:
@@ -37,11 +33,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def identity() -> InMemoryIdentityProvider:
-    return InMemoryIdentityProvider()
-
-
-@pytest.fixture
 def mailer() -> InMemoryMailer:
     return InMemoryMailer()
 
@@ -55,23 +46,15 @@ def database() -> InMemoryDatabase:
 def users(
     database: InMemoryDatabase,
     clock: Clock,
-    identity: InMemoryIdentityProvider,
     mailer: InMemoryMailer,
     passwords: Passwords,
 ) -> UserService:
-    return UserService(database, InMemoryCache(clock), identity, mailer, passwords)
+    return UserService(database, InMemoryCache(clock), mailer, passwords)
 
 
 def verified(users: UserService, email: str) -> None:
     user = users.register(email, PASSWORD, "Ada")
     users.verify_email(user.id, users.verification_token(user.id) or "")
-
-
-def sign_in(
-    users: UserService, provider: InMemoryIdentityProvider, person: Identity = ADA
-) -> Session:
-    begun = users.begin_sign_in()
-    return users.sign_in(begun.state, provider.log_in(begun.url, person))
 
 
 def events(database: InMemoryDatabase) -> list[Event]:
@@ -82,12 +65,6 @@ def events(database: InMemoryDatabase) -> list[Event]:
             found.append(claim.event)
             work.outbox.remove(claim.event)
     return found
-
-
-def deactivate(database: InMemoryDatabase, user: User) -> None:
-    user.is_active = False
-    with database.begin() as work:
-        work.users.save(user)
 
 
 class TestUserService:
@@ -162,16 +139,17 @@ class TestUserService:
         assert users.verification_token(user.id) is None
 
     def test_verified_user_is_not_verified_again(
-        self, users: UserService, database: InMemoryDatabase, identity: InMemoryIdentityProvider
+        self, users: UserService, database: InMemoryDatabase
     ) -> None:
         user = users.register("ada@example.com", PASSWORD, "Ada")
-        sign_in(users, identity)
-        events(database)
+        user.is_verified = True
+        with database.begin() as work:
+            work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
             users.verify_email(user.id, users.verification_token(user.id) or "")
 
-        assert events(database) == []
+        assert [event.type for event in events(database)] == ["user_registered"]
 
     def test_verification_of_an_unknown_user_is_refused(self, users: UserService) -> None:
         with pytest.raises(InvalidCredentials):
@@ -257,100 +235,22 @@ class TestUserService:
         with pytest.raises(InvalidCredentials):
             users.authenticate(email, password)
 
+    def test_deactivated_user_is_logged_out(
+        self, users: UserService, database: InMemoryDatabase
+    ) -> None:
+        verified(users, "ada@example.com")
+        token = users.authenticate("ada@example.com", PASSWORD).access_token
+        user = users.current_user(token)
+        user.is_active = False
+        with database.begin() as work:
+            work.users.save(user)
+
+        with pytest.raises(InvalidCredentials):
+            users.current_user(token)
+
     def test_unknown_access_token_is_refused(self, users: UserService) -> None:
         verified(users, "ada@example.com")
         users.authenticate("ada@example.com", PASSWORD)
 
         with pytest.raises(InvalidCredentials):
             users.current_user("guess")
-
-    def test_sign_in_registers_who_is_new_and_recognises_who_is_not(
-        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
-    ) -> None:
-        first = sign_in(users, identity)
-        # A person is who they are, whatever their address is meanwhile.
-        moved = Identity(ADA.issuer, ADA.subject, "new@example.com", "Ada")
-        second = sign_in(users, identity, moved)
-
-        user = users.current_user(first.access_token)
-        assert (user.email, user.name, user.is_verified) == ("ada@example.com", "Ada", True)
-        assert second.user_id == first.user_id
-        assert [event.type for event in events(database)] == ["user_welcomed"]
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            Identity(ADA.issuer, "2", ADA.email, "Eve"),
-            Identity("https://other.example.com", ADA.subject, ADA.email, "Eve"),
-        ],
-        ids=["subject", "issuer"],
-    )
-    def test_sign_in_of_another_person_with_the_same_address_is_refused(
-        self, users: UserService, identity: InMemoryIdentityProvider, other: Identity
-    ) -> None:
-        sign_in(users, identity)
-
-        with pytest.raises(EmailTaken):
-            sign_in(users, identity, other)
-
-    def test_sign_in_with_the_address_of_a_verified_user_is_refused(
-        self, users: UserService, identity: InMemoryIdentityProvider
-    ) -> None:
-        verified(users, "ada@example.com")
-
-        with pytest.raises(EmailTaken):
-            sign_in(users, identity)
-
-        assert users.authenticate("ada@example.com", PASSWORD)
-
-    def test_sign_in_takes_an_unverified_address_over_without_its_password(
-        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
-    ) -> None:
-        impostor = users.register("ada@example.com", PASSWORD, "Impostor")
-
-        session = sign_in(users, identity)
-
-        assert session.user_id == impostor.id
-        assert users.current_user(session.access_token).name == "Ada"
-        assert sign_in(users, identity).user_id == impostor.id
-        with pytest.raises(InvalidCredentials):
-            users.authenticate("ada@example.com", PASSWORD)
-        assert [event.type for event in events(database)] == ["user_registered", "user_welcomed"]
-
-    def test_sign_in_is_finished_once_by_who_began_it(
-        self, users: UserService, identity: InMemoryIdentityProvider
-    ) -> None:
-        begun, other = users.begin_sign_in(), users.begin_sign_in()
-        code = identity.log_in(begun.url, ADA)
-
-        with pytest.raises(InvalidCredentials):
-            users.sign_in("guess", code)
-        with pytest.raises(InvalidCredentials):
-            users.sign_in(other.state, code)
-        code = identity.log_in(begun.url, ADA)
-        assert users.sign_in(begun.state, code)
-        with pytest.raises(InvalidCredentials):
-            users.sign_in(begun.state, identity.log_in(begun.url, ADA))
-
-    def test_sign_in_that_takes_too_long_is_refused(
-        self, users: UserService, identity: InMemoryIdentityProvider, clock: Clock
-    ) -> None:
-        begun, late = users.begin_sign_in(), users.begin_sign_in()
-        clock.now = SIGN_IN_SECONDS - 1
-        assert users.sign_in(begun.state, identity.log_in(begun.url, ADA))
-
-        clock.now = SIGN_IN_SECONDS
-
-        with pytest.raises(InvalidCredentials):
-            users.sign_in(late.state, identity.log_in(late.url, ADA))
-
-    def test_deactivated_user_is_logged_out_and_cannot_sign_in(
-        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
-    ) -> None:
-        session = sign_in(users, identity)
-        deactivate(database, users.current_user(session.access_token))
-
-        with pytest.raises(InvalidCredentials):
-            users.current_user(session.access_token)
-        with pytest.raises(InvalidCredentials):
-            sign_in(users, identity)

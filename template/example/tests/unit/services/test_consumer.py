@@ -2,18 +2,11 @@ import threading
 
 import pytest
 
-from {{ package_name }}.adapters.memory import (
-    InMemoryBroker,
-    InMemoryCache,
-    InMemoryDatabase,
-    InMemoryIdentityProvider,
-    InMemoryMailer,
-    InMemoryPayments,
-)
-from {{ package_name }}.bootstrap import Shop, build_shop
+from {{ package_name }}.adapters.memory import InMemoryBroker, InMemoryMailer
 from {{ package_name }}.domain import Event, EventRefused, Unavailable
 from {{ package_name }}.entrypoints import consumer
-from {{ package_name }}.passwords import Passwords
+
+from tests.fixtures.shop import in_memory_shop
 
 SECONDS = 5.0
 
@@ -47,13 +40,6 @@ class MailerThatTells(InMemoryMailer):
             self.arrived.set()
 
 
-def shop_with(broker: InMemoryBroker, mailer: InMemoryMailer, passwords: Passwords) -> Shop:
-    payments, identity = InMemoryPayments(), InMemoryIdentityProvider()
-    return build_shop(
-        InMemoryDatabase(), InMemoryCache(), broker, payments, identity, mailer, passwords
-    )
-
-
 class TestConsumer:
     @pytest.mark.parametrize(
         ("error", "times", "expected"),
@@ -65,10 +51,10 @@ class TestConsumer:
         ids=["away", "bug", "refused"],
     )
     def test_worker_goes_on_after_an_event_could_not_be_published(
-        self, passwords: Passwords, error: Exception, times: int, expected: str
+        self, error: Exception, times: int, expected: str
     ) -> None:
         mailer = MailerThatTells(expected)
-        shop = shop_with(BrokerThatFails(error, times), mailer, passwords)
+        shop = in_memory_shop(broker=BrokerThatFails(error, times), mailer=mailer)
         for name in ("first", "second"):
             shop.users.register(f"{name}@example.com", "SecurePass123!", name)
         stop = threading.Event()
@@ -82,10 +68,10 @@ class TestConsumer:
         assert arrived
         assert not worker.is_alive()
 
-    def test_events_are_processed_while_the_broker_takes_none(self, passwords: Passwords) -> None:
+    def test_events_are_processed_while_the_broker_takes_none(self) -> None:
         mailer = MailerThatTells("ada@example.com")
         broker = InMemoryBroker()
-        shop = shop_with(broker, mailer, passwords)
+        shop = in_memory_shop(broker=broker, mailer=mailer)
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
         stop = threading.Event()
         broker_answers = threading.Event()
@@ -109,9 +95,9 @@ class TestConsumer:
         assert waits_for_the_relay
         assert not worker.is_alive()
 
-    def test_events_that_wait_are_processed_without_a_pause(self, passwords: Passwords) -> None:
+    def test_events_that_wait_are_processed_without_a_pause(self) -> None:
         mailer = MailerThatTells("second@example.com")
-        shop = shop_with(InMemoryBroker(), mailer, passwords)
+        shop = in_memory_shop(broker=InMemoryBroker(), mailer=mailer)
         for name in ("first", "second"):
             shop.users.register(f"{name}@example.com", "SecurePass123!", name)
         shop.events.relay()
