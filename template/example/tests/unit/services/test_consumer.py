@@ -1,8 +1,11 @@
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from {{ package_name }}.adapters.memory import InMemoryBroker, InMemoryMailer
+from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import Event, EventRefused, Unavailable
 from {{ package_name }}.entrypoints import consumer
 
@@ -28,6 +31,17 @@ class BrokerThatFails(InMemoryBroker):
         super().publish(event)
 
 
+class BrokerThatHangs(InMemoryBroker):
+    """Takes no event until it `answers`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = threading.Event()
+
+    def publish(self, event: Event) -> None:
+        self.answers.wait(SECONDS)
+
+
 class MailerThatTells(InMemoryMailer):
     def __init__(self, expected: str) -> None:
         super().__init__()
@@ -38,6 +52,23 @@ class MailerThatTells(InMemoryMailer):
         super().send(to, subject, text)
         if to == self._expected:
             self.arrived.set()
+
+
+@contextmanager
+def working(shop: Shop, pause: float = 0.001) -> Iterator[threading.Thread]:
+    """The worker, in a thread. It is told to stop at the end of the block."""
+    stop = threading.Event()
+    worker = threading.Thread(target=consumer.run, args=(shop, stop, pause), daemon=True)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        stop.set()
+
+
+def register_two(shop: Shop) -> None:
+    for name in ("first", "second"):
+        shop.users.register(f"{name}@example.com", "SecurePass123!", name)
 
 
 class TestConsumer:
@@ -55,59 +86,39 @@ class TestConsumer:
     ) -> None:
         mailer = MailerThatTells(expected)
         shop = in_memory_shop(broker=BrokerThatFails(error, times), mailer=mailer)
-        for name in ("first", "second"):
-            shop.users.register(f"{name}@example.com", "SecurePass123!", name)
-        stop = threading.Event()
-        worker = threading.Thread(target=consumer.run, args=(shop, stop, 0.001), daemon=True)
+        register_two(shop)
 
-        worker.start()
-        arrived = mailer.arrived.wait(SECONDS)
-        stop.set()
+        with working(shop) as worker:
+            assert mailer.arrived.wait(SECONDS)
         worker.join(SECONDS)
 
-        assert arrived
         assert not worker.is_alive()
 
     def test_events_are_processed_while_the_broker_takes_none(self) -> None:
         mailer = MailerThatTells("ada@example.com")
-        broker = InMemoryBroker()
+        broker = BrokerThatHangs()
         shop = in_memory_shop(broker=broker, mailer=mailer)
         user = shop.users.register("ada@example.com", "SecurePass123!", "Ada")
-        stop = threading.Event()
-        broker_answers = threading.Event()
+        InMemoryBroker.publish(broker, Event("user_registered", str(user.id), {}))
 
-        def hang(event: Event) -> None:
-            broker_answers.wait(SECONDS)
-
-        broker.publish(Event("user_registered", str(user.id), {}))
-        broker.publish = hang  # type: ignore[method-assign]
-        worker = threading.Thread(target=consumer.run, args=(shop, stop, 0.001), daemon=True)
-
-        worker.start()
-        arrived = mailer.arrived.wait(SECONDS)
-        stop.set()
+        with working(shop) as worker:
+            assert mailer.arrived.wait(SECONDS)
         worker.join(0.1)
         waits_for_the_relay = worker.is_alive()
-        broker_answers.set()
+        broker.answers.set()
         worker.join(SECONDS)
 
-        assert arrived
         assert waits_for_the_relay
         assert not worker.is_alive()
 
     def test_events_that_wait_are_processed_without_a_pause(self) -> None:
         mailer = MailerThatTells("second@example.com")
-        shop = in_memory_shop(broker=InMemoryBroker(), mailer=mailer)
-        for name in ("first", "second"):
-            shop.users.register(f"{name}@example.com", "SecurePass123!", name)
+        shop = in_memory_shop(mailer=mailer)
+        register_two(shop)
         shop.events.relay()
-        stop = threading.Event()
-        worker = threading.Thread(target=consumer.run, args=(shop, stop, 60.0), daemon=True)
 
-        worker.start()
-        arrived = mailer.arrived.wait(SECONDS)
-        stop.set()
+        with working(shop, pause=60.0) as worker:
+            assert mailer.arrived.wait(SECONDS)
         worker.join(SECONDS)
 
-        assert arrived
         assert not worker.is_alive()

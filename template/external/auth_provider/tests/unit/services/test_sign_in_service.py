@@ -11,7 +11,7 @@ from {{ package_name }}.services.sign_in import SIGN_IN_SECONDS
 from {{ package_name }}.services.users import Session
 
 from tests.clients import PASSWORD, access_token
-from tests.fixtures.shop import in_memory_shop
+from tests.fixtures.shop import in_memory_shop, take_events
 
 ADA = Identity("https://idp.example.com", "1", "Ada@example.com", "Ada")
 
@@ -36,16 +36,6 @@ def sign_in(shop: Shop, provider: InMemoryIdentityProvider, person: Identity = A
     return shop.sign_in.finish(begun.state, provider.log_in(begun.url, person))
 
 
-def told(shop: Shop) -> list[str]:
-    """The types of the events that wait to be published."""
-    found = []
-    with shop.database.begin() as work:
-        while claim := work.outbox.claim(lease=0, attempts=1):
-            found.append(claim.event.type)
-            work.outbox.remove(claim.event)
-    return found
-
-
 class TestSignInService:
     def test_sign_in_registers_who_is_new_and_recognises_who_is_not(
         self, shop: Shop, provider: InMemoryIdentityProvider
@@ -58,7 +48,7 @@ class TestSignInService:
         user = shop.users.current_user(first.access_token)
         assert (user.email, user.name, user.is_verified) == ("ada@example.com", "Ada", True)
         assert second.user_id == first.user_id
-        assert told(shop) == ["user_welcomed"]
+        assert [event.type for event in take_events(shop)] == ["user_welcomed"]
 
     @pytest.mark.parametrize(
         "other",
@@ -98,7 +88,7 @@ class TestSignInService:
         assert sign_in(shop, provider).user_id == impostor.id
         with pytest.raises(InvalidCredentials):
             shop.users.authenticate("ada@example.com", PASSWORD)
-        assert told(shop) == ["user_registered", "user_welcomed"]
+        assert [event.type for event in take_events(shop)] == ["user_registered", "user_welcomed"]
 
     def test_sign_in_is_finished_once_by_who_began_it(
         self, shop: Shop, provider: InMemoryIdentityProvider
