@@ -5,7 +5,12 @@ from uuid import UUID
 import pytest
 
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, OrderStatus, PaymentDeclined
+from {{ package_name }}.domain import (
+    Event,
+    InvalidOrder,
+    OrderStatus,
+    PaymentDeclined,
+)
 from {{ package_name }}.ports import Database
 
 from tests.clients import PASSWORD, ShopClient, access_token
@@ -71,6 +76,18 @@ class TestIntegrationOrderProcessingFlow:
         # Had anything been published, it would come before what is published now.
         shop.users.register("witness@example.com", "SecurePass123!", "Witness")
         assert events(shop, published, 1) == ["user_registered"]
+
+    def test_only_positive_quantities_by_verified_users_are_ordered(
+        self, shop: Shop, database: Database
+    ) -> None:
+        buyer = stocked(database)
+        stranger = shop.users.register("stranger@example.com", PASSWORD, "Stranger").id
+
+        for user_id, quantity in ((buyer, 0), (stranger, 1)):
+            with pytest.raises(InvalidOrder):
+                shop.orders.place(user_id, SKU, quantity)
+
+        assert shop.inventory.get_item(SKU).quantity == 10
 
     def test_order_is_placed_and_paid_by_each_api(
         self, shop_client: ShopClient, committed_shop: Shop

@@ -1,10 +1,13 @@
 from collections.abc import Callable
 
+import pytest
+
 from {{ package_name }}.adapters.memory import InMemoryMailer
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event
+from {{ package_name }}.domain import Event, EventRefused, InvalidCredentials
+from {{ package_name }}.ports import Broker
 
-from tests.clients import PASSWORD, ShopClient
+from tests.clients import PASSWORD, ShopClient, access_token
 
 EMAIL = "newuser@example.com"
 SECONDS = 10.0
@@ -53,3 +56,33 @@ class TestIntegrationUserRegistrationFlow:
         assert (registered.type, registered.key) == ("user_registered", str(user_id))
         assert (welcomed.type, welcomed.key) == ("user_welcomed", str(user_id))
         assert welcomed.data == {"email": EMAIL, "name": "New User"}
+
+    def test_deactivated_user_is_logged_out(self, shop: Shop) -> None:
+        token = access_token(shop, EMAIL)
+        user = shop.users.current_user(token)
+        user.is_active = False
+        with shop.database.begin() as work:
+            work.users.save(user)
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.current_user(token)
+
+    def test_event_that_the_broker_refuses_does_not_keep_the_next_one(
+        self,
+        shop: Shop,
+        broker: Broker,
+        published: Callable[[int], list[Event]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        shop.users.register("first@example.com", PASSWORD, "First")
+
+        def refuse(event: Event) -> None:
+            raise EventRefused("simulated")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broker, "publish", refuse)
+            shop.events.relay()
+        second = shop.users.register(EMAIL, PASSWORD, "Second")
+        shop.events.relay()
+
+        assert [event.key for event in published(1)] == [str(second.id)]
