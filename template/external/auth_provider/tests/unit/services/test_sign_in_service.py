@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 import pytest
 
 from {{ package_name }}.adapters.memory import InMemoryCache
@@ -128,3 +130,9 @@ class TestSignInService:
 
         with pytest.raises(InvalidCredentials):
             sign_in(shop, provider)
+
+    def test_person_is_one_user(self, shop: Shop) -> None:
+        with shop.database.begin() as work:
+            work.identities.add(ADA, uuid4())
+            with pytest.raises(EmailTaken):
+                work.identities.add(ADA, uuid4())
