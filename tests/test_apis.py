@@ -64,7 +64,7 @@ def test_rendered_files_are_those_of_the_answers(service: Service, apis: tuple[s
 
 def test_packages_of_the_apis_are_all_that_their_tests_need(service: Service) -> None:
     # All are imported; tests/test_choices.py runs the others.
-    done = service.pytest("-m", "", "-k", "endpoints or EndToEnd or external")
+    done = service.pytest("-m", "", "-k", "api or EndToEnd or external")
 
     assert done.all_passed, done.output
 
@@ -72,7 +72,7 @@ def test_packages_of_the_apis_are_all_that_their_tests_need(service: Service) ->
 def test_served_app_needs_no_test_before_it(installed: Installed) -> None:
     service = installed(("postgres",))
 
-    done = service.pytest("-m", "", "--servers", "embedded", "-k", "TestIntegrationRestService")
+    done = service.pytest("-m", "", "--servers", "embedded", "-k", "rest_server")
 
     assert done.all_passed, done.output
 

@@ -11,7 +11,7 @@ from .service import CONSTRAINTS, Service
 from .variants import variants
 
 ALL = list(variants()[-1])
-SOME = ("--servers", "embedded", "-k", "Contract or endpoints or EndToEnd")
+SOME = ("--servers", "embedded", "-k", "Contract or api or EndToEnd")
 """All tests are imported, and these use every package."""
 
 

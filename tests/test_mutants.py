@@ -16,7 +16,7 @@ import pytest
 from .conftest import Render
 from .mutants import Mutant, mutants
 from .service import Service
-from .variants import EVERYTHING, apis, dependencies, third_parties
+from .variants import EVERYTHING, all_example_files, apis, dependencies, third_parties
 from .warm import WarmPytest
 
 PACKAGE = "src/package/"
@@ -39,17 +39,23 @@ def modules() -> dict[str, list[list[str]]]:
         f"{PACKAGE}services/inventory.py": [["tests/unit/services/test_inventory_service.py"]],
         f"{PACKAGE}services/orders.py": [["tests/unit/services/test_order_service.py"], locks],
         f"{PACKAGE}services/users.py": [["tests/unit/services/test_user_service.py"], locks],
-        f"{PACKAGE}entrypoints/consumer.py": [["tests/unit/entrypoints"]],
-        f"{PACKAGE}adapters/memory.py": [["tests/unit/utils/test_memory.py"]],
-        f"{PACKAGE}adapters/mail.py": [["tests/unit/utils/test_mail.py"]],
+        f"{PACKAGE}services/sign_in.py": [
+            ["tests/unit/services/test_sign_in_service.py"],
+            ["tests/integration/database/test_identity_repository.py"],
+        ],
+        f"{PACKAGE}entrypoints/consumer.py": [["tests/unit/services/test_consumer.py"]],
+        f"{PACKAGE}adapters/memory.py": [["tests/unit/utils/test_adapters.py"]],
+        f"{PACKAGE}adapters/mail.py": [["tests/unit/utils/test_adapters.py"]],
         f"{PACKAGE}adapters/http.py": [["tests/integration/external/test_payment_gateway.py"]],
     }
     for facts in (*dependencies().values(), *apis().values(), *third_parties().values()):
-        files = facts["example_files"]
+        files = all_example_files(facts)
         tests = [path for path in files if path.startswith("tests/integration/")]
         for path in files:
             part = path.startswith((f"{PACKAGE}adapters/", f"{PACKAGE}entrypoints/"))
-            if part and path.endswith(".py") and "/migrations/" not in path:
+            if path == f"{PACKAGE}adapters/memory_identity.py":
+                found[path] = [["tests/unit/services/test_sign_in_service.py"]]
+            elif part and path.endswith(".py") and "/migrations/" not in path:
                 # What an API answers is used by those who call it.
                 found[path] = [tests, *([flows] if "/entrypoints/" in path else [])]
     return found

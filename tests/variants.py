@@ -35,6 +35,12 @@ def apis() -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in found}
 
 
+def all_example_files(facts: dict[str, Any]) -> list[str]:
+    """What a folder renders with the example where APIs of every kind are called."""
+    with_kinds = facts.get("files_with", {}).values()
+    return [*facts["example_files"], *(path for paths in with_kinds for path in paths)]
+
+
 def third_parties() -> dict[str, dict[str, Any]]:
     """The external.yml of every folder by its name; `skeleton` is for all other names."""
     paths = sorted((TEMPLATE / "template" / "external").glob("*/external.yml"))

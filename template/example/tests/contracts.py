@@ -8,8 +8,6 @@ import pytest
 from {{ package_name }}.domain import (
     EmailTaken,
     Event,
-    Identity,
-    InvalidCredentials,
     NotFound,
     OrderStatus,
     OutOfStock,
@@ -18,7 +16,7 @@ from {{ package_name }}.domain import (
     SkuTaken,
     User,
 )
-from {{ package_name }}.ports import Broker, Cache, Database, IdentityProvider, Payments
+from {{ package_name }}.ports import Broker, Cache, Database, Payments
 
 from tests.factories import ItemFactory, OrderFactory, UserFactory
 
@@ -51,34 +49,28 @@ class DatabaseContract:
             assert work.users.get(user.id).name != "changed"
 
     def test_user_is_found_by_each_of_its_keys(self, database: Database) -> None:
-        user = self.stored_user(database, issuer="https://idp.example.com", subject="1")
+        user = self.stored_user(database)
 
         with database.begin() as work:
             assert work.users.get(user.id) == user
             assert work.users.get_for_update(user.id) == user
             assert work.users.find_by_email(user.email) == user
-            assert work.users.find_by_identity("https://idp.example.com", "1") == user
 
     def test_unknown_user_is_found_by_none(self, database: Database) -> None:
-        user = self.stored_user(database, issuer="https://idp.example.com", subject="1")
         stranger = UserFactory.build()
 
         with database.begin() as work:
             assert work.users.find_by_email(stranger.email) is None
-            assert work.users.find_by_identity("https://idp.example.com", "2") is None
-            assert work.users.find_by_identity("https://other.example.com", "1") is None
             for act in (work.users.get, work.users.get_for_update):
                 with pytest.raises(NotFound):
                     act(stranger.id)
             with pytest.raises(NotFound):
                 work.users.save(stranger)
-            assert work.users.find_by_email(user.email) == user
 
     def test_saved_user_has_every_change(self, database: Database) -> None:
         user = self.stored_user(database)
         user.email, user.name, user.password_hash = "new@example.com", "New", "new"
         user.is_verified, user.is_active = True, False
-        user.issuer, user.subject = "https://idp.example.com", "1"
 
         with database.begin() as work:
             work.users.save(user)
@@ -86,14 +78,9 @@ class DatabaseContract:
         with database.begin() as work:
             assert work.users.get(user.id) == user
 
-    @pytest.mark.parametrize("same", ["email", "identity"])
-    def test_email_and_identity_belong_to_one_user(self, database: Database, same: str) -> None:
-        first = self.stored_user(database, issuer="https://idp.example.com", subject="1")
-        second = self.stored_user(database, issuer="https://idp.example.com", subject="2")
-        if same == "email":
-            second.email = first.email
-        else:
-            second.subject = "1"
+    def test_email_belongs_to_one_user(self, database: Database) -> None:
+        first, second = self.stored_user(database), self.stored_user(database)
+        second.email = first.email
 
         with database.begin() as work:
             with pytest.raises(EmailTaken):
@@ -350,47 +337,3 @@ class PaymentsContract:
             payments.charge(Decimal("19.99"), "order-1")
 
         assert charged() == {}
-
-
-class IdentityContract:
-    """Needs `identity`, and `person`, which makes people whom the provider knows."""
-
-    def test_code_identifies_its_person_once(
-        self, identity: IdentityProvider, person: Callable[[str, str], Callable[[str], str]]
-    ) -> None:
-        code = person("ada@example.com", "Ada")(identity.authorization_url("s", "n", "v"))
-
-        found = identity.identify(code, "n", "v")
-
-        assert (found.email, found.name) == ("ada@example.com", "Ada")
-        with pytest.raises(InvalidCredentials):
-            identity.identify(code, "n", "v")
-
-    @pytest.mark.parametrize(("nonce", "verifier"), [("other", "v"), ("n", "other")])
-    def test_code_of_another_sign_in_identifies_nobody(
-        self,
-        identity: IdentityProvider,
-        person: Callable[[str, str], Callable[[str], str]],
-        nonce: str,
-        verifier: str,
-    ) -> None:
-        code = person("ada@example.com", "Ada")(identity.authorization_url("s", "n", "v"))
-
-        with pytest.raises(InvalidCredentials):
-            identity.identify(code, nonce, verifier)
-
-    def test_people_of_one_email_address_differ(
-        self, identity: IdentityProvider, person: Callable[[str, str], Callable[[str], str]]
-    ) -> None:
-        def identified(log_in: Callable[[str], str]) -> Identity:
-            url = identity.authorization_url("s", "n", "v")
-            return identity.identify(log_in(url), "n", "v")
-
-        ada, eve = person("one@example.com", "Ada"), person("one@example.com", "Eve")
-
-        assert identified(ada) == identified(ada)
-        assert identified(ada).subject != identified(eve).subject
-
-    def test_unknown_code_identifies_nobody(self, identity: IdentityProvider) -> None:
-        with pytest.raises(InvalidCredentials):
-            identity.identify("guess", "n", "v")

@@ -1,5 +1,6 @@
 """Makes the code of the protocol: `python proto/generate.py` after each change of a .proto file."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,10 @@ def generate(target: Path = GENERATED) -> None:
     outputs = [f"--{kind}_out={target}" for kind in ("python", "pyi", "grpc_python")]
     command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO}", *outputs]
     subprocess.run([*command, *map(str, files)], check=True)
-    for file in files:
+    for module in target.glob("*_pb2*.py*"):
         # The compiler expects its modules on the path, not in a package.
-        module = target / f"{file.stem}_pb2_grpc.py"
         text = module.read_text(encoding="utf-8")
-        text = text.replace(f"\nimport {file.stem}_pb2 as", f"\nfrom . import {file.stem}_pb2 as")
+        text = re.sub(r"^import (\w+_pb2) as", r"from . import \1 as", text, flags=re.MULTILINE)
         module.write_text(text, encoding="utf-8")
 
 

@@ -16,11 +16,17 @@ from .adapters.{{ module }} import (
 from .adapters.{{ module }} import {{ names | join(', ') }}
 {% endif %}
 {% endfor %}
+{% if wiring.sign_in %}
+from .identity import IdentityProvider
+{% endif %}
 from .passwords import Passwords
-from .ports import Broker, Cache, Database, IdentityProvider, Mailer, Payments
+from .ports import Broker, Cache, Database, Mailer, Payments
 from .services.events import EventService
 from .services.inventory import InventoryService
 from .services.orders import OrderService
+{% if wiring.sign_in %}
+from .services.sign_in import SignInService
+{% endif %}
 from .services.users import UserService
 
 # Tests that need no settings import this module too, and pydantic takes its time.
@@ -31,10 +37,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Shop:
     users: UserService
+{% if wiring.sign_in %}
+    sign_in: SignInService
+{% endif %}
     orders: OrderService
     inventory: InventoryService
     events: EventService
     database: Database
+    cache: Cache
+    broker: Broker
 
 
 def build_shop(
@@ -42,19 +53,26 @@ def build_shop(
     cache: Cache,
     broker: Broker,
     payments: Payments,
+{% if wiring.sign_in %}
     identity: IdentityProvider,
+{% endif %}
     mailer: Mailer,
     passwords: Passwords | None = None,
 ) -> Shop:
     """The shop on the given adapters."""
-    users = UserService(database, cache, identity, mailer, passwords or Passwords())
+    users = UserService(database, cache, mailer, passwords or Passwords())
     orders = OrderService(database, payments)
     return Shop(
         users=users,
+{% if wiring.sign_in %}
+        sign_in=SignInService(database, cache, identity, users),
+{% endif %}
         orders=orders,
         inventory=InventoryService(database),
         events=EventService(database, broker, users, orders),
         database=database,
+        cache=cache,
+        broker=broker,
     )
 
 

@@ -63,9 +63,6 @@ class User:
     password_hash: str
     is_verified: bool = False
     is_active: bool = True
-    issuer: str | None = None
-    """The identity provider where the user logs in, if any; `subject` is the user's id there."""
-    subject: str | None = None
     id: UUID = field(default_factory=uuid4)
 
 
@@ -106,19 +103,6 @@ class Order:
         if self.status not in before:
             raise InvalidOrder(f"order {self.id} is {self.status}, so it cannot become {after}")
         self.status = after
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A person, as an identity provider knows them.
-
-    Only issuer and subject identify: an e-mail address may get another owner.
-    """
-
-    issuer: str
-    subject: str
-    email: str
-    name: str
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,15 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from .domain import Event, Identity, Item, Order, User
+from .domain import Event, Item, Order, User
+{% if wiring.sign_in %}
+from .identity import IdentityRepository
+{% endif %}
 
 
 class UserRepository(Protocol):
     def add(self, user: User) -> None:
-        """Raises EmailTaken if another user has the same e-mail address or identity."""
+        """Raises EmailTaken if another user has the same e-mail address."""
 
     def get(self, user_id: UUID) -> User:
         """Raises NotFound."""
@@ -21,8 +24,6 @@ class UserRepository(Protocol):
         """The user, locked until the unit of work ends. Raises NotFound."""
 
     def find_by_email(self, email: str) -> User | None: ...
-
-    def find_by_identity(self, issuer: str, subject: str) -> User | None: ...
 
     def save(self, user: User) -> None:
         """Raises NotFound, or EmailTaken as `add` does."""
@@ -99,6 +100,11 @@ class UnitOfWork(Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+{% if wiring.sign_in %}
+
+    @property
+    def identities(self) -> IdentityRepository: ...
+{% endif %}
 
 
 class Database(Protocol):
@@ -120,6 +126,9 @@ class Cache(Protocol):
 
 
 class Broker(Protocol):
+    def check(self) -> None:
+        """Raises Unavailable if the broker does not answer."""
+
     def publish(self, event: Event) -> None:
         """Return once the broker has the event.
 
@@ -147,23 +156,6 @@ class Payments(Protocol):
         Raises:
             PaymentDeclined: the bank says no.
             Unavailable: nobody knows yet; ask again with the same reference.
-        """
-
-
-class IdentityProvider(Protocol):
-    def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
-        """The provider's page where a person logs in. It hands out a code for this sign-in only.
-
-        Raises:
-            Unavailable: the provider does not answer.
-        """
-
-    def identify(self, code: str, nonce: str, verifier: str) -> Identity:
-        """The person who logged in at the provider and got the code.
-
-        Raises:
-            InvalidCredentials: the code is wrong, used, too old, or of another sign-in.
-            Unavailable: the provider does not answer.
         """
 
 

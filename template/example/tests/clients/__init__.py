@@ -1,11 +1,15 @@
 """Customers of the shop: what people do with it, by each of its APIs. Workflows and end-to-end tests are told in their terms."""
 
+{% if wiring.sign_in %}
 from collections.abc import Callable
+{% endif %}
 from typing import Protocol
 from uuid import UUID
 
 from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import OrderStatus
+
+PASSWORD = "SecurePass123!"
 
 
 class ShopClient(Protocol):
@@ -18,9 +22,11 @@ class ShopClient(Protocol):
     def log_in(self, email: str, password: str) -> None:
         """Whatever comes after this is done as that user."""
 
+{% if wiring.sign_in %}
     def sign_in(self, person: Callable[[str], str]) -> None:
         """The same, as a person who logs in at the identity provider: its URL in, its code out."""
 
+{% endif %}
     def name(self) -> str:
         """The name of the user who is logged in."""
 
@@ -48,11 +54,13 @@ class LibraryClient:
     def log_in(self, email: str, password: str) -> None:
         self._access_token = self._shop.users.authenticate(email, password).access_token
 
+{% if wiring.sign_in %}
     def sign_in(self, person: Callable[[str], str]) -> None:
-        begun = self._shop.users.begin_sign_in()
-        session = self._shop.users.sign_in(begun.state, person(begun.url))
+        begun = self._shop.sign_in.begin()
+        session = self._shop.sign_in.finish(begun.state, person(begun.url))
         self._access_token = session.access_token
 
+{% endif %}
     def name(self) -> str:
         return self._shop.users.current_user(self._access_token).name
 
@@ -65,3 +73,10 @@ class LibraryClient:
 
     def status(self, order_id: UUID) -> OrderStatus:
         return self._shop.orders.get(order_id).status
+
+
+def access_token(shop: Shop, email: str = "buyer@example.com") -> str:
+    """The token of a user who is registered, verified and logged in."""
+    user = shop.users.register(email, PASSWORD, "Member")
+    shop.users.verify_email(user.id, shop.users.verification_token(user.id) or "")
+    return shop.users.authenticate(email, PASSWORD).access_token

@@ -1,19 +1,38 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import grpc
+import pytest
 
 from {{ package_name }}.domain import OrderStatus
 from {{ package_name }}.generated import (
     order_pb2,
     order_pb2_grpc,
+{% if wiring.sign_in %}
+    sign_in_pb2,
+    sign_in_pb2_grpc,
+{% endif %}
     user_pb2,
     user_pb2_grpc,
 )
 
 SECONDS = 10
 """How long a call may take."""
+Metadata = list[tuple[str, str]]
+
+
+def metadata(token: str) -> Metadata:
+    """The metadata of a user who is logged in with a token."""
+    return [("authorization", f"Bearer {token}")]
+
+
+def refused(call: Callable[..., Any], request: object, **options: object) -> grpc.StatusCode:
+    """The status code with which a call is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        call(request, **{"timeout": SECONDS, **options})
+    return error.value.code()
 
 
 class GrpcClient:
@@ -22,6 +41,9 @@ class GrpcClient:
     def __init__(self, channel: grpc.Channel) -> None:
         self._users = user_pb2_grpc.UserServiceStub(channel)
         self._orders = order_pb2_grpc.OrderServiceStub(channel)
+{% if wiring.sign_in %}
+        self._sign_in = sign_in_pb2_grpc.SignInServiceStub(channel)
+{% endif %}
         self._session = user_pb2.Session()
 
     @classmethod
@@ -31,8 +53,8 @@ class GrpcClient:
             yield cls(channel)
 
     @property
-    def _metadata(self) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {self._session.access_token}")]
+    def _metadata(self) -> Metadata:
+        return metadata(self._session.access_token)
 
     def register(self, email: str, password: str, name: str) -> UUID:
         request = user_pb2.CreateUserRequest(email=email, password=password, name=name)
@@ -46,11 +68,13 @@ class GrpcClient:
         request = user_pb2.AuthenticateRequest(email=email, password=password)
         self._session = self._users.Authenticate(request, timeout=SECONDS)
 
+{% if wiring.sign_in %}
     def sign_in(self, person: Callable[[str], str]) -> None:
-        begun = self._users.BeginSignIn(user_pb2.BeginSignInRequest(), timeout=SECONDS)
-        request = user_pb2.SignInRequest(state=begun.state, code=person(begun.url))
-        self._session = self._users.SignIn(request, timeout=SECONDS)
+        begun = self._sign_in.BeginSignIn(sign_in_pb2.BeginSignInRequest(), timeout=SECONDS)
+        request = sign_in_pb2.SignInRequest(state=begun.state, code=person(begun.url))
+        self._session = self._sign_in.SignIn(request, timeout=SECONDS)
 
+{% endif %}
     def name(self) -> str:
         request = user_pb2.GetUserRequest(id=self._session.user_id)
         return str(self._users.GetUser(request, metadata=self._metadata, timeout=SECONDS).name)

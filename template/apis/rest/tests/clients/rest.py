@@ -1,4 +1,8 @@
+{% if wiring.sign_in %}
 from collections.abc import Callable, Iterator
+{% else %}
+from collections.abc import Iterator
+{% endif %}
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -35,11 +39,13 @@ class RestClient:
     def log_in(self, email: str, password: str) -> None:
         self._keep(self._send("POST", "/sessions", email=email, password=password))
 
+{% if wiring.sign_in %}
     def sign_in(self, person: Callable[[str], str]) -> None:
         begun = self._send("POST", "/sessions/provider/begin")
         code = person(begun["url"])
         self._keep(self._send("POST", "/sessions/provider", state=begun["state"], code=code))
 
+{% endif %}
     def _keep(self, session: Any) -> None:
         self._client.headers["Authorization"] = f"Bearer {session['access_token']}"
 

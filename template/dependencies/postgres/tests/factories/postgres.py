@@ -13,8 +13,7 @@ from {{ package_name }}.adapters.postgres.models import (
     UserRow,
 )
 
-from .orders import ItemFactory, OrderFactory
-from .users import UserFactory
+from . import ItemFactory, OrderFactory, UserFactory
 
 _session: Session | None = None
 

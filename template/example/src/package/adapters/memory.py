@@ -11,14 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ..domain import (
     EmailTaken,
     Event,
-    Identity,
-    InvalidCredentials,
     Item,
     NotFound,
     Order,
@@ -29,6 +26,9 @@ from ..domain import (
     User,
 )
 from ..ports import Claim
+{% if wiring.sign_in %}
+from .memory_identity import MemoryIdentities
+{% endif %}
 
 
 class MemoryUsers:
@@ -48,24 +48,17 @@ class MemoryUsers:
         return self.get(user_id)
 
     def find_by_email(self, email: str) -> User | None:
-        return self._find(lambda user: user.email == email)
-
-    def find_by_identity(self, issuer: str, subject: str) -> User | None:
-        return self._find(lambda user: (user.issuer, user.subject) == (issuer, subject))
+        users = self._users.values()
+        return next((copy.copy(user) for user in users if user.email == email), None)
 
     def save(self, user: User) -> None:
         self.get(user.id)
         self._store(user)
 
-    def _find(self, wanted: Callable[[User], bool]) -> User | None:
-        return next((copy.copy(user) for user in self._users.values() if wanted(user)), None)
-
     def _store(self, user: User) -> None:
-        for other in self._users.values():
-            same_identity = (other.issuer, other.subject) == (user.issuer, user.subject)
-            same = other.email == user.email or (same_identity and user.subject is not None)
-            if same and other.id != user.id:
-                raise EmailTaken(user.email)
+        other = self.find_by_email(user.email)
+        if other and other.id != user.id:
+            raise EmailTaken(user.email)
         self._users[user.id] = copy.copy(user)
 
 
@@ -160,6 +153,9 @@ class MemoryUnitOfWork:
         self.items = MemoryItems()
         self.orders = MemoryOrders()
         self.outbox = MemoryOutbox()
+{% if wiring.sign_in %}
+        self.identities = MemoryIdentities()
+{% endif %}
 
 
 class InMemoryDatabase:
@@ -207,6 +203,9 @@ class InMemoryBroker:
         self.dead_letters: list[Event] = []
         self._waiting: deque[Event] = deque()
 
+    def check(self) -> None:
+        """Nothing is asked: what is in memory answers."""
+
     def publish(self, event: Event) -> None:
         self.published.append(event)
         self._waiting.append(event)
@@ -234,29 +233,6 @@ class InMemoryPayments:
         if self.declines:
             raise PaymentDeclined("card_declined")
         self.charged[reference] = amount
-
-
-class InMemoryIdentityProvider:
-    """Knows those who `log_in` at its URL, each for one use."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, tuple[Identity, str, str]] = {}
-
-    def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
-        return f"memory:?{urlencode({'state': state, 'nonce': nonce, 'verifier': verifier})}"
-
-    def log_in(self, url: str, identity: Identity) -> str:
-        """The code that a person gets who logs in at the URL."""
-        query = dict(parse_qsl(urlsplit(url).query))
-        code = uuid4().hex
-        self._codes[code] = (identity, query["nonce"], query["verifier"])
-        return code
-
-    def identify(self, code: str, nonce: str, verifier: str) -> Identity:
-        identity, *begun = self._codes.pop(code, (None, "", ""))
-        if identity is None or begun != [nonce, verifier]:
-            raise InvalidCredentials("code")
-        return identity
 
 
 class InMemoryMailer:

@@ -2,15 +2,12 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
-from ..domain import EmailTaken, Event, Identity, InvalidCredentials, NotFound, User
+from ..domain import EmailTaken, Event, InvalidCredentials, NotFound, User
 from ..passwords import Passwords
-from ..ports import Cache, Database, IdentityProvider, Mailer, UnitOfWork
+from ..ports import Cache, Database, Mailer
 
 VERIFICATION_SECONDS = 24 * 60 * 60
 SESSION_SECONDS = 60 * 60
-SIGN_IN_SECONDS = 10 * 60
-NO_PASSWORD = "!"
-"""A hash that no password matches."""
 
 
 @dataclass(frozen=True)
@@ -21,28 +18,12 @@ class Session:
     access_token: str
 
 
-@dataclass(frozen=True)
-class SignIn:
-    """A sign-in at the identity provider that has begun."""
-
-    state: str
-    """Proves who began it: the person's browser keeps it, and shows it with the code."""
-    url: str
-    """Where the person logs in."""
-
-
 class UserService:
     def __init__(
-        self,
-        database: Database,
-        cache: Cache,
-        identity: IdentityProvider,
-        mailer: Mailer,
-        passwords: Passwords,
+        self, database: Database, cache: Cache, mailer: Mailer, passwords: Passwords
     ) -> None:
         self._database = database
         self._cache = cache
-        self._identity = identity
         self._mailer = mailer
         self._passwords = passwords
 
@@ -108,7 +89,7 @@ class UserService:
                 raise InvalidCredentials("verification token")
             user.is_verified = True
             work.users.save(user)
-            work.outbox.add(_welcome(user))
+            work.outbox.add(welcome(user))
         self._cache.pop(_verification_key(user_id))
         return user
 
@@ -127,37 +108,10 @@ class UserService:
             or not (user.is_verified and user.is_active)
         ):
             raise InvalidCredentials("e-mail address or password")
-        return self._open_session(user)
+        return self.open_session(user)
 
-    def begin_sign_in(self) -> SignIn:
-        """Begin to log in at the identity provider. Raises Unavailable if it does not answer."""
-        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        url = self._identity.authorization_url(state, nonce, verifier)
-        self._cache.set(_sign_in_key(state), [nonce, verifier], ttl=SIGN_IN_SECONDS)
-        return SignIn(state, url)
-
-    def sign_in(self, state: str, code: str) -> Session:
-        """Log in the person to whom the identity provider gave the code. Who is new becomes a user.
-
-        Raises:
-            InvalidCredentials: state or code is wrong, used or too old, or the user is deactivated.
-            EmailTaken: another user has the person's e-mail address.
-            Unavailable: the identity provider does not answer.
-        """
-        begun = self._cache.pop(_sign_in_key(state))
-        if begun is None:
-            raise InvalidCredentials("state")
-        nonce, verifier = begun
-        identity = self._identity.identify(code, nonce, verifier)
-        with self._database.begin() as work:
-            user = work.users.find_by_identity(identity.issuer, identity.subject)
-            if user is None:
-                user = _new_user(work, identity)
-            if not user.is_active:
-                raise InvalidCredentials("code")
-        return self._open_session(user)
-
-    def _open_session(self, user: User) -> Session:
+    def open_session(self, user: User) -> Session:
+        """Log in a user who has shown who they are."""
         session = Session(user.id, secrets.token_urlsafe())
         self._cache.set(_session_key(session.access_token), str(user.id), ttl=SESSION_SECONDS)
         return session
@@ -178,33 +132,13 @@ class UserService:
         return user
 
 
-def _new_user(work: UnitOfWork, identity: Identity) -> User:
-    """Make a verified user of a person. Raises EmailTaken if another user has the e-mail address."""
-    email = identity.email.lower()
-    user = work.users.find_by_email(email)
-    if user is None:
-        user = User(email, identity.name, NO_PASSWORD)
-        work.users.add(user)
-    else:
-        user = work.users.get_for_update(user.id)
-        if user.is_verified:
-            # It may have been somebody else's address when that user registered.
-            raise EmailTaken(email)
-        # Whoever registered with this address has not shown that it is theirs.
-        user.name, user.password_hash = identity.name, NO_PASSWORD
-    user.is_verified = True
-    user.issuer, user.subject = identity.issuer, identity.subject
-    work.users.save(user)
-    work.outbox.add(_welcome(user))
-    return user
-
-
 def _same(expected: str, token: str) -> bool:
     # As bytes: text that is not ASCII cannot be compared in constant time.
     return secrets.compare_digest(expected.encode(), token.encode(errors="surrogatepass"))
 
 
-def _welcome(user: User) -> Event:
+def welcome(user: User) -> Event:
+    """What is told of a user whose e-mail address is verified."""
     return Event("user_welcomed", str(user.id), {"email": user.email, "name": user.name})
 
 
@@ -214,7 +148,3 @@ def _verification_key(user_id: UUID) -> str:
 
 def _session_key(access_token: str) -> str:
     return f"session:{access_token}"
-
-
-def _sign_in_key(state: str) -> str:
-    return f"sign_in:{state}"

@@ -5,12 +5,16 @@ from uuid import UUID
 import pytest
 
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, InvalidOrder, OrderStatus, PaymentDeclined
+from {{ package_name }}.domain import (
+    Event,
+    InvalidOrder,
+    OrderStatus,
+    PaymentDeclined,
+)
 from {{ package_name }}.ports import Database
 
-from tests.clients import ShopClient
+from tests.clients import PASSWORD, ShopClient, access_token
 from tests.factories import ItemFactory, UserFactory
-from tests.fixtures.shop import Person
 
 SKU = "SKU-MUG"
 SECONDS = 10.0
@@ -77,22 +81,20 @@ class TestIntegrationOrderProcessingFlow:
         self, shop: Shop, database: Database
     ) -> None:
         buyer = stocked(database)
-        stranger = UserFactory.build()
-        with database.begin() as work:
-            work.users.add(stranger)
+        stranger = shop.users.register("stranger@example.com", PASSWORD, "Stranger").id
 
-        with pytest.raises(InvalidOrder):
-            shop.orders.place(buyer, SKU, 0)
-        with pytest.raises(InvalidOrder):
-            shop.orders.place(stranger.id, SKU, 1)
+        for user_id, quantity in ((buyer, 0), (stranger, 1)):
+            with pytest.raises(InvalidOrder):
+                shop.orders.place(user_id, SKU, quantity)
 
         assert shop.inventory.get_item(SKU).quantity == 10
 
     def test_order_is_placed_and_paid_by_each_api(
-        self, shop_client: ShopClient, committed_shop: Shop, person: Person
+        self, shop_client: ShopClient, committed_shop: Shop
     ) -> None:
         committed_shop.inventory.create_item(SKU, quantity=10, price=Decimal("7.50"))
-        shop_client.sign_in(person("buyer@example.com", "Buyer"))
+        access_token(committed_shop, "buyer@example.com")
+        shop_client.log_in("buyer@example.com", PASSWORD)
 
         order_id = shop_client.order(SKU, 3)
         shop_client.pay(order_id)

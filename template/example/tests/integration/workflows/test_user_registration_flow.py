@@ -1,26 +1,17 @@
 from collections.abc import Callable
-from uuid import uuid4
 
 import pytest
 
 from {{ package_name }}.adapters.memory import InMemoryMailer
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import EmailTaken, Event, EventRefused, InvalidCredentials
+from {{ package_name }}.domain import Event, EventRefused, InvalidCredentials
 from {{ package_name }}.ports import Broker
-from {{ package_name }}.services.users import Session
 
-from tests.clients import ShopClient
-from tests.fixtures.shop import Person
+from tests.clients import PASSWORD, ShopClient, access_token
 
 EMAIL = "newuser@example.com"
-PASSWORD = "SecurePass123!"
 SECONDS = 10.0
 """How long an event may take to come back from the broker."""
-
-
-def sign_in(shop: Shop, known: Callable[[str], str]) -> Session:
-    begun = shop.users.begin_sign_in()
-    return shop.users.sign_in(begun.state, known(begun.url))
 
 
 class TestIntegrationUserRegistrationFlow:
@@ -66,52 +57,15 @@ class TestIntegrationUserRegistrationFlow:
         assert (welcomed.type, welcomed.key) == ("user_welcomed", str(user_id))
         assert welcomed.data == {"email": EMAIL, "name": "New User"}
 
-    def test_person_whom_the_identity_provider_knows_needs_no_registration(
-        self, shop_client: ShopClient, person: Person
-    ) -> None:
-        shop_client.sign_in(person(EMAIL, "New User"))
-
-        assert shop_client.name() == "New User"
-
-    def test_address_is_lost_to_who_registers_with_it_again_until_it_is_verified(
-        self, shop: Shop, mailer: InMemoryMailer
-    ) -> None:
-        shop.users.register(EMAIL, "ImpostorsPass456!", "Impostor")
-        user = shop.users.register(EMAIL, PASSWORD, "New User")
-
-        shop.events.relay()
-        for _ in range(2):
-            assert shop.events.process_next(SECONDS)
-
-        _, (address, token) = mailer.sent
-        assert address == EMAIL
-        assert shop.users.verify_email(user.id, token).name == "New User"
-        assert shop.users.authenticate(EMAIL, PASSWORD).user_id == user.id
-        with pytest.raises(EmailTaken):
-            shop.users.register(EMAIL, "ImpostorsPass456!", "Impostor")
-
-    def test_deactivated_user_is_logged_out_and_cannot_come_back(
-        self, shop: Shop, person: Person
-    ) -> None:
-        known = person(EMAIL, "User")
-        session = sign_in(shop, known)
-        user = shop.users.current_user(session.access_token)
+    def test_deactivated_user_is_logged_out(self, shop: Shop) -> None:
+        token = access_token(shop, EMAIL)
+        user = shop.users.current_user(token)
         user.is_active = False
         with shop.database.begin() as work:
             work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
-            shop.users.current_user(session.access_token)
-        with pytest.raises(InvalidCredentials):
-            sign_in(shop, known)
-
-    def test_nobody_gets_in_without_what_the_shop_gave_them(self, shop: Shop) -> None:
-        with pytest.raises(InvalidCredentials):
-            shop.users.verify_email(uuid4(), "guess")
-        with pytest.raises(InvalidCredentials):
-            shop.users.current_user("guess")
-        with pytest.raises(InvalidCredentials):
-            shop.users.sign_in("guess", "guess")
+            shop.users.current_user(token)
 
     def test_event_that_the_broker_refuses_does_not_keep_the_next_one(
         self,

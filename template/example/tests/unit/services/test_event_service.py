@@ -2,20 +2,18 @@ import threading
 
 import pytest
 
-from {{ package_name }}.adapters.memory import (
-    InMemoryBroker,
-    InMemoryCache,
-    InMemoryDatabase,
-    InMemoryIdentityProvider,
-    InMemoryMailer,
-    InMemoryPayments,
+from {{ package_name }}.adapters.memory import InMemoryBroker, InMemoryMailer
+from {{ package_name }}.bootstrap import Shop
+from {{ package_name }}.domain import (
+    Event,
+    EventRefused,
+    OrderStatus,
+    Unavailable,
 )
-from {{ package_name }}.bootstrap import Shop, build_shop
-from {{ package_name }}.domain import Event, EventRefused, OrderStatus, Unavailable
-from {{ package_name }}.passwords import Passwords
 from {{ package_name }}.services.events import MAX_ATTEMPTS
 
 from tests.factories import ItemFactory, UserFactory
+from tests.fixtures.shop import in_memory_shop
 
 SECONDS = 5.0
 
@@ -31,16 +29,12 @@ def mailer() -> InMemoryMailer:
 
 
 @pytest.fixture
-def shop(broker: InMemoryBroker, mailer: InMemoryMailer, passwords: Passwords) -> Shop:
-    return build_shop(
-        InMemoryDatabase(),
-        InMemoryCache(),
-        broker,
-        InMemoryPayments(),
-        InMemoryIdentityProvider(),
-        mailer,
-        passwords,
-    )
+def shop(broker: InMemoryBroker, mailer: InMemoryMailer) -> Shop:
+    return in_memory_shop(broker=broker, mailer=mailer)
+
+
+def refuse(event: Event) -> None:
+    raise EventRefused("simulated")
 
 
 class TestEventService:
@@ -80,9 +74,6 @@ class TestEventService:
     ) -> None:
         shop.users.register("ada@example.com", "SecurePass123!", "Ada")
 
-        def refuse(event: Event) -> None:
-            raise EventRefused("simulated")
-
         with monkeypatch.context() as patch:
             patch.setattr(broker, "publish", refuse)
             shop.events.relay()
@@ -105,9 +96,6 @@ class TestEventService:
         with shop.database.begin() as work:
             for _ in range(MAX_ATTEMPTS - 1):
                 work.outbox.claim(0, MAX_ATTEMPTS)
-
-        def refuse(event: Event) -> None:
-            raise EventRefused("simulated")
 
         monkeypatch.setattr(broker, "publish", refuse)
         shop.events.relay()

@@ -1,44 +1,26 @@
 import pytest
 
-from {{ package_name }}.adapters.memory import (
-    InMemoryCache,
-    InMemoryDatabase,
-    InMemoryIdentityProvider,
-    InMemoryMailer,
-)
-from {{ package_name }}.domain import EmailTaken, Event, Identity, InvalidCredentials, User
-from {{ package_name }}.passwords import Passwords
+from {{ package_name }}.adapters.memory import InMemoryCache, InMemoryMailer
+from {{ package_name }}.bootstrap import Shop
+from {{ package_name }}.domain import EmailTaken, InvalidCredentials
 from {{ package_name }}.services.users import (
     SESSION_SECONDS,
-    SIGN_IN_SECONDS,
     VERIFICATION_SECONDS,
-    Session,
     UserService,
 )
 
+from tests.clients import PASSWORD, access_token
+from tests.factories import PASSWORD as FACTORY_PASSWORD
 from tests.factories import UserFactory
-from tests.factories.users import PASSWORD as FACTORY_PASSWORD
+from tests.fixtures.shop import in_memory_shop, take_events
 
-PASSWORD = "SecurePass123!"
-ADA = Identity("https://idp.example.com", "1", "Ada@example.com", "Ada")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+EMAIL = "ada@example.com"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def identity() -> InMemoryIdentityProvider:
-    return InMemoryIdentityProvider()
+def clock() -> list[float]:
+    """The time that the cache goes by."""
+    return [0.0]
 
 
 @pytest.fixture
@@ -47,75 +29,37 @@ def mailer() -> InMemoryMailer:
 
 
 @pytest.fixture
-def database() -> InMemoryDatabase:
-    return InMemoryDatabase()
+def shop(clock: list[float], mailer: InMemoryMailer) -> Shop:
+    return in_memory_shop(cache=InMemoryCache(lambda: clock[0]), mailer=mailer)
 
 
 @pytest.fixture
-def users(
-    database: InMemoryDatabase,
-    clock: Clock,
-    identity: InMemoryIdentityProvider,
-    mailer: InMemoryMailer,
-    passwords: Passwords,
-) -> UserService:
-    return UserService(database, InMemoryCache(clock), identity, mailer, passwords)
-
-
-def verified(users: UserService, email: str) -> None:
-    user = users.register(email, PASSWORD, "Ada")
-    users.verify_email(user.id, users.verification_token(user.id) or "")
-
-
-def sign_in(
-    users: UserService, provider: InMemoryIdentityProvider, person: Identity = ADA
-) -> Session:
-    begun = users.begin_sign_in()
-    return users.sign_in(begun.state, provider.log_in(begun.url, person))
-
-
-def events(database: InMemoryDatabase) -> list[Event]:
-    """The events that wait to be published."""
-    found = []
-    with database.begin() as work:
-        while claim := work.outbox.claim(lease=0, attempts=1):
-            found.append(claim.event)
-            work.outbox.remove(claim.event)
-    return found
-
-
-def deactivate(database: InMemoryDatabase, user: User) -> None:
-    user.is_active = False
-    with database.begin() as work:
-        work.users.save(user)
+def users(shop: Shop) -> UserService:
+    return shop.users
 
 
 class TestUserService:
     def test_register_keeps_no_password(self, users: UserService) -> None:
-        user = users.register("ada@example.com", PASSWORD, "Ada")
+        user = users.register(EMAIL, PASSWORD, "Ada")
 
         assert PASSWORD not in user.password_hash
         assert not user.is_verified
 
     def test_register_with_address_of_a_verified_user_in_other_case_is_refused(
-        self, users: UserService, database: InMemoryDatabase
+        self, shop: Shop
     ) -> None:
-        verified(users, "Ada@example.com")
+        access_token(shop, "Ada@example.com")
 
         with pytest.raises(EmailTaken):
-            users.register("ada@Example.com", "AnotherPass456!", "Another Ada")
+            shop.users.register("ada@Example.com", "AnotherPass456!", "Another Ada")
 
-        assert users.authenticate("ada@example.com", PASSWORD)
-        told = [(event.type, event.data["email"]) for event in events(database)]
-        assert told == [
-            ("user_registered", "ada@example.com"),
-            ("user_welcomed", "ada@example.com"),
-        ]
+        assert shop.users.authenticate(EMAIL, PASSWORD)
+        told = [(event.type, event.data["email"]) for event in take_events(shop)]
+        assert told == [("user_registered", EMAIL), ("user_welcomed", EMAIL)]
 
-    def test_register_again_replaces_name_password_and_token(
-        self, users: UserService, database: InMemoryDatabase
-    ) -> None:
-        first = users.register("ada@example.com", PASSWORD, "Impostor")
+    def test_register_again_replaces_name_password_and_token(self, shop: Shop) -> None:
+        users = shop.users
+        first = users.register(EMAIL, PASSWORD, "Impostor")
         old = users.verification_token(first.id) or ""
 
         again = users.register("Ada@example.com", "AnotherPass456!", "Ada")
@@ -125,35 +69,25 @@ class TestUserService:
         new = users.verification_token(again.id) or ""
         assert users.verify_email(again.id, new).name == "Ada"
         with pytest.raises(InvalidCredentials):
-            users.authenticate("ada@example.com", PASSWORD)
-        assert users.authenticate("ada@example.com", "AnotherPass456!").user_id == first.id
-        kinds = [event.type for event in events(database)]
-        assert kinds == ["user_registered", "user_registered", "user_welcomed"]
-
-    def test_register_again_is_possible_when_the_token_has_expired(
-        self, users: UserService, clock: Clock
-    ) -> None:
-        users.register("ada@example.com", PASSWORD, "Ada")
-        clock.now = VERIFICATION_SECONDS
-
-        verified(users, "ada@example.com")
-
-        assert users.authenticate("ada@example.com", PASSWORD)
+            users.authenticate(EMAIL, PASSWORD)
+        assert users.authenticate(EMAIL, "AnotherPass456!").user_id == first.id
+        told = [event.type for event in take_events(shop)]
+        assert told == ["user_registered", "user_registered", "user_welcomed"]
 
     def test_verification_is_sent_as_long_as_it_is_of_use(
         self, users: UserService, mailer: InMemoryMailer
     ) -> None:
-        user = users.register("ada@example.com", PASSWORD, "Ada")
+        user = users.register(EMAIL, PASSWORD, "Ada")
         token = users.verification_token(user.id) or ""
 
         users.send_verification(user.id)
         users.verify_email(user.id, token)
         users.send_verification(user.id)
 
-        assert mailer.sent == [("ada@example.com", token)]
+        assert mailer.sent == [(EMAIL, token)]
 
     def test_verification_token_works_once(self, users: UserService) -> None:
-        user = users.register("ada@example.com", PASSWORD, "Ada")
+        user = users.register(EMAIL, PASSWORD, "Ada")
         token = users.verification_token(user.id) or ""
         users.verify_email(user.id, token)
 
@@ -161,196 +95,104 @@ class TestUserService:
             users.verify_email(user.id, token)
         assert users.verification_token(user.id) is None
 
-    def test_verified_user_is_not_verified_again(
-        self, users: UserService, database: InMemoryDatabase, identity: InMemoryIdentityProvider
-    ) -> None:
-        user = users.register("ada@example.com", PASSWORD, "Ada")
-        sign_in(users, identity)
-        events(database)
+    def test_verified_user_is_not_verified_again(self, shop: Shop) -> None:
+        user = shop.users.register(EMAIL, PASSWORD, "Ada")
+        user.is_verified = True
+        with shop.database.begin() as work:
+            work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
-            users.verify_email(user.id, users.verification_token(user.id) or "")
+            shop.users.verify_email(user.id, shop.users.verification_token(user.id) or "")
 
-        assert events(database) == []
-
-    def test_verification_of_an_unknown_user_is_refused(self, users: UserService) -> None:
-        with pytest.raises(InvalidCredentials):
-            users.verify_email(UserFactory.build().id, "guess")
+        assert [event.type for event in take_events(shop)] == ["user_registered"]
 
     @pytest.mark.parametrize("token", ["guess", "", "gänsefüßchen", "\udcff"])
     def test_verification_with_wrong_token_changes_nothing(
         self, users: UserService, token: str
     ) -> None:
-        user = users.register("ada@example.com", PASSWORD, "Ada")
+        user = users.register(EMAIL, PASSWORD, "Ada")
 
-        with pytest.raises(InvalidCredentials):
-            users.verify_email(user.id, token)
+        for user_id in (user.id, UserFactory.build().id):
+            with pytest.raises(InvalidCredentials):
+                users.verify_email(user_id, token)
 
         assert users.verification_token(user.id) is not None
         with pytest.raises(InvalidCredentials):
-            users.authenticate("ada@example.com", PASSWORD)
+            users.authenticate(EMAIL, PASSWORD)
 
-    def test_verification_token_expires(self, users: UserService, clock: Clock) -> None:
-        user = users.register("ada@example.com", PASSWORD, "Ada")
+    def test_verification_token_expires_and_registration_is_possible_again(
+        self, shop: Shop, clock: list[float]
+    ) -> None:
+        user = shop.users.register(EMAIL, PASSWORD, "Ada")
+        clock[0] = VERIFICATION_SECONDS - 1
+        assert shop.users.verification_token(user.id) is not None
 
-        clock.now = VERIFICATION_SECONDS - 1
-        assert users.verification_token(user.id) is not None
+        clock[0] = VERIFICATION_SECONDS
 
-        clock.now = VERIFICATION_SECONDS
-        assert users.verification_token(user.id) is None
         with pytest.raises(InvalidCredentials):
-            users.verify_email(user.id, "guess")
+            shop.users.verify_email(user.id, "guess")
+        assert access_token(shop, EMAIL)
 
-    def test_authenticate_returns_token_of_that_user(self, users: UserService) -> None:
-        emails = ["ada@example.com", "eve@example.com"]
+    def test_authenticate_returns_token_of_that_user(self, shop: Shop) -> None:
+        emails = [EMAIL, "eve@example.com"]
         for email in emails:
-            verified(users, email)
+            access_token(shop, email)
 
-        sessions = [users.authenticate(email.upper(), PASSWORD) for email in emails]
+        sessions = [shop.users.authenticate(email.upper(), PASSWORD) for email in emails]
 
-        assert [users.current_user(session.access_token).email for session in sessions] == emails
+        users = [shop.users.current_user(session.access_token) for session in sessions]
+        assert [user.email for user in users] == emails
 
-    def test_session_expires(self, users: UserService, clock: Clock) -> None:
-        verified(users, "ada@example.com")
-        session = users.authenticate("ada@example.com", PASSWORD)
-        clock.now = SESSION_SECONDS - 1
-        assert users.current_user(session.access_token)
+    def test_session_expires(self, shop: Shop, clock: list[float]) -> None:
+        token = access_token(shop)
+        clock[0] = SESSION_SECONDS - 1
+        assert shop.users.current_user(token)
 
-        clock.now = SESSION_SECONDS
-
-        with pytest.raises(InvalidCredentials):
-            users.current_user(session.access_token)
-
-    def test_user_of_the_factory_can_log_in(
-        self, users: UserService, database: InMemoryDatabase
-    ) -> None:
-        user = UserFactory.build(verified=True)
-        with database.begin() as work:
-            work.users.add(user)
-
-        assert users.authenticate(user.email, FACTORY_PASSWORD).user_id == user.id
-
-    @pytest.mark.parametrize("kind", ["unverified", "deactivated"])
-    def test_user_who_may_not_log_in_is_refused(
-        self, users: UserService, database: InMemoryDatabase, kind: str
-    ) -> None:
-        user = UserFactory.build(is_verified=kind != "unverified", is_active=kind != "deactivated")
-        with database.begin() as work:
-            work.users.add(user)
+        clock[0] = SESSION_SECONDS
 
         with pytest.raises(InvalidCredentials):
-            users.authenticate(user.email, FACTORY_PASSWORD)
+            shop.users.current_user(token)
+
+    @pytest.mark.parametrize(
+        ("is_verified", "is_active"), [(True, True), (False, True), (True, False)]
+    )
+    def test_only_verified_and_active_users_log_in(
+        self, shop: Shop, is_verified: bool, is_active: bool
+    ) -> None:
+        user = UserFactory.build(is_verified=is_verified, is_active=is_active)
+        with shop.database.begin() as work:
+            work.users.add(user)
+
+        if is_verified and is_active:
+            assert shop.users.authenticate(user.email, FACTORY_PASSWORD).user_id == user.id
+        else:
+            with pytest.raises(InvalidCredentials):
+                shop.users.authenticate(user.email, FACTORY_PASSWORD)
 
     @pytest.mark.parametrize(
         ("email", "password"),
-        [
-            ("ada@example.com", "wrong"),
-            ("nobody@example.com", PASSWORD),
-            ("nobody@example.com", ""),
-        ],
+        [(EMAIL, "wrong"), ("nobody@example.com", PASSWORD), ("nobody@example.com", "")],
     )
     def test_authenticate_with_wrong_credentials_is_refused(
-        self, users: UserService, email: str, password: str
+        self, shop: Shop, email: str, password: str
     ) -> None:
-        verified(users, "ada@example.com")
+        access_token(shop, EMAIL)
 
         with pytest.raises(InvalidCredentials):
-            users.authenticate(email, password)
+            shop.users.authenticate(email, password)
 
-    def test_unknown_access_token_is_refused(self, users: UserService) -> None:
-        verified(users, "ada@example.com")
-        users.authenticate("ada@example.com", PASSWORD)
-
-        with pytest.raises(InvalidCredentials):
-            users.current_user("guess")
-
-    def test_sign_in_registers_who_is_new_and_recognises_who_is_not(
-        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
-    ) -> None:
-        first = sign_in(users, identity)
-        # A person is who they are, whatever their address is meanwhile.
-        moved = Identity(ADA.issuer, ADA.subject, "new@example.com", "Ada")
-        second = sign_in(users, identity, moved)
-
-        user = users.current_user(first.access_token)
-        assert (user.email, user.name, user.is_verified) == ("ada@example.com", "Ada", True)
-        assert second.user_id == first.user_id
-        assert [event.type for event in events(database)] == ["user_welcomed"]
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            Identity(ADA.issuer, "2", ADA.email, "Eve"),
-            Identity("https://other.example.com", ADA.subject, ADA.email, "Eve"),
-        ],
-        ids=["subject", "issuer"],
-    )
-    def test_sign_in_of_another_person_with_the_same_address_is_refused(
-        self, users: UserService, identity: InMemoryIdentityProvider, other: Identity
-    ) -> None:
-        sign_in(users, identity)
-
-        with pytest.raises(EmailTaken):
-            sign_in(users, identity, other)
-
-    def test_sign_in_with_the_address_of_a_verified_user_is_refused(
-        self, users: UserService, identity: InMemoryIdentityProvider
-    ) -> None:
-        verified(users, "ada@example.com")
-
-        with pytest.raises(EmailTaken):
-            sign_in(users, identity)
-
-        assert users.authenticate("ada@example.com", PASSWORD)
-
-    def test_sign_in_takes_an_unverified_address_over_without_its_password(
-        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
-    ) -> None:
-        impostor = users.register("ada@example.com", PASSWORD, "Impostor")
-
-        session = sign_in(users, identity)
-
-        assert session.user_id == impostor.id
-        assert users.current_user(session.access_token).name == "Ada"
-        assert sign_in(users, identity).user_id == impostor.id
-        with pytest.raises(InvalidCredentials):
-            users.authenticate("ada@example.com", PASSWORD)
-        assert [event.type for event in events(database)] == ["user_registered", "user_welcomed"]
-
-    def test_sign_in_is_finished_once_by_who_began_it(
-        self, users: UserService, identity: InMemoryIdentityProvider
-    ) -> None:
-        begun, other = users.begin_sign_in(), users.begin_sign_in()
-        code = identity.log_in(begun.url, ADA)
+    def test_deactivated_user_is_logged_out(self, shop: Shop) -> None:
+        token = access_token(shop)
+        user = shop.users.current_user(token)
+        user.is_active = False
+        with shop.database.begin() as work:
+            work.users.save(user)
 
         with pytest.raises(InvalidCredentials):
-            users.sign_in("guess", code)
-        with pytest.raises(InvalidCredentials):
-            users.sign_in(other.state, code)
-        code = identity.log_in(begun.url, ADA)
-        assert users.sign_in(begun.state, code)
-        with pytest.raises(InvalidCredentials):
-            users.sign_in(begun.state, identity.log_in(begun.url, ADA))
+            shop.users.current_user(token)
 
-    def test_sign_in_that_takes_too_long_is_refused(
-        self, users: UserService, identity: InMemoryIdentityProvider, clock: Clock
-    ) -> None:
-        begun, late = users.begin_sign_in(), users.begin_sign_in()
-        clock.now = SIGN_IN_SECONDS - 1
-        assert users.sign_in(begun.state, identity.log_in(begun.url, ADA))
-
-        clock.now = SIGN_IN_SECONDS
+    def test_unknown_access_token_is_refused(self, shop: Shop) -> None:
+        access_token(shop)
 
         with pytest.raises(InvalidCredentials):
-            users.sign_in(late.state, identity.log_in(late.url, ADA))
-
-    def test_deactivated_user_is_logged_out_and_cannot_sign_in(
-        self, users: UserService, identity: InMemoryIdentityProvider, database: InMemoryDatabase
-    ) -> None:
-        session = sign_in(users, identity)
-        deactivate(database, users.current_user(session.access_token))
-
-        with pytest.raises(InvalidCredentials):
-            users.current_user(session.access_token)
-        with pytest.raises(InvalidCredentials):
-            sign_in(users, identity)
+            shop.users.current_user("guess")

@@ -32,10 +32,26 @@ from ..domain import (
     Unavailable,
     User,
 )
+{% if wiring.sign_in %}
+from ..generated import (
+    order_pb2,
+    order_pb2_grpc,
+    sign_in_pb2,
+    sign_in_pb2_grpc,
+    user_pb2,
+    user_pb2_grpc,
+)
+{% else %}
 from ..generated import order_pb2, order_pb2_grpc, user_pb2, user_pb2_grpc
+{% endif %}
+from ..services.users import Session
 from ..settings import Settings
 
+{% if wiring.sign_in %}
+SERVICES = ("shop.v1.UserService", "shop.v1.OrderService", "shop.v1.SignInService")
+{% else %}
 SERVICES = ("shop.v1.UserService", "shop.v1.OrderService")
+{% endif %}
 THREADS = 10
 STOP_SECONDS = 10
 
@@ -121,6 +137,10 @@ def message(user: User) -> user_pb2.User:
     )
 
 
+def session_message(session: Session) -> user_pb2.Session:
+    return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
+
+
 class UserServicer(user_pb2_grpc.UserServiceServicer):
     def __init__(self, shop: Shop) -> None:
         self._users = shop.users
@@ -156,23 +176,7 @@ class UserServicer(user_pb2_grpc.UserServiceServicer):
         self, request: user_pb2.AuthenticateRequest, context: grpc.ServicerContext
     ) -> user_pb2.Session:
         require(EMAIL.fullmatch(request.email), "email: not an e-mail address")
-        session = self._users.authenticate(request.email, request.password)
-        return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
-
-    @refusing
-    def BeginSignIn(
-        self, request: user_pb2.BeginSignInRequest, context: grpc.ServicerContext
-    ) -> user_pb2.SignInPage:
-        begun = self._users.begin_sign_in()
-        return user_pb2.SignInPage(state=begun.state, url=begun.url)
-
-    @refusing
-    def SignIn(
-        self, request: user_pb2.SignInRequest, context: grpc.ServicerContext
-    ) -> user_pb2.Session:
-        require(1 <= len(request.code) <= 2_000, "code: 1 to 2000 characters")
-        session = self._users.sign_in(request.state, request.code)
-        return user_pb2.Session(user_id=str(session.user_id), access_token=session.access_token)
+        return session_message(self._users.authenticate(request.email, request.password))
 
 
 class OrderServicer(order_pb2_grpc.OrderServiceServicer):
@@ -220,6 +224,27 @@ def order_message(order: Order) -> order_pb2.Order:
     )
 
 
+{% if wiring.sign_in %}
+class SignInServicer(sign_in_pb2_grpc.SignInServiceServicer):
+    def __init__(self, shop: Shop) -> None:
+        self._sign_in = shop.sign_in
+
+    @refusing
+    def BeginSignIn(
+        self, request: sign_in_pb2.BeginSignInRequest, context: grpc.ServicerContext
+    ) -> sign_in_pb2.SignInPage:
+        begun = self._sign_in.begin()
+        return sign_in_pb2.SignInPage(state=begun.state, url=begun.url)
+
+    @refusing
+    def SignIn(
+        self, request: sign_in_pb2.SignInRequest, context: grpc.ServicerContext
+    ) -> user_pb2.Session:
+        require(1 <= len(request.code) <= 2_000, "code: 1 to 2000 characters")
+        return session_message(self._sign_in.finish(request.state, request.code))
+
+
+{% endif %}
 def create_server(
     shop: Shop, servicer: health.HealthServicer, threads: ThreadPoolExecutor
 ) -> grpc.Server:
@@ -228,6 +253,9 @@ def create_server(
     server = grpc.server(threads, options=[("grpc.so_reuseport", 0)])
     user_pb2_grpc.add_UserServiceServicer_to_server(UserServicer(shop), server)
     order_pb2_grpc.add_OrderServiceServicer_to_server(OrderServicer(shop), server)
+{% if wiring.sign_in %}
+    sign_in_pb2_grpc.add_SignInServiceServicer_to_server(SignInServicer(shop), server)
+{% endif %}
     for service in (*SERVICES, health.OVERALL_HEALTH):
         servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

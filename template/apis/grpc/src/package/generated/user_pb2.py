@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nuser.proto\x12\x07shop.v1\"D\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bis_verified\x18\x04 \x01(\x08\"B\n\x11\x43reateUserRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x1c\n\x0eGetUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x11VerifyUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"6\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"\x14\n\x12\x42\x65ginSignInRequest\"(\n\nSignInPage\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\",\n\rSignInRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\"0\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t2\xe7\x02\n\x0bUserService\x12\x37\n\nCreateUser\x12\x1a.shop.v1.CreateUserRequest\x1a\r.shop.v1.User\x12\x31\n\x07GetUser\x12\x17.shop.v1.GetUserRequest\x1a\r.shop.v1.User\x12\x37\n\nVerifyUser\x12\x1a.shop.v1.VerifyUserRequest\x1a\r.shop.v1.User\x12>\n\x0c\x41uthenticate\x12\x1c.shop.v1.AuthenticateRequest\x1a\x10.shop.v1.Session\x12?\n\x0b\x42\x65ginSignIn\x12\x1b.shop.v1.BeginSignInRequest\x1a\x13.shop.v1.SignInPage\x12\x32\n\x06SignIn\x12\x16.shop.v1.SignInRequest\x1a\x10.shop.v1.Sessionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nuser.proto\x12\x07shop.v1\"D\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bis_verified\x18\x04 \x01(\x08\"B\n\x11\x43reateUserRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x1c\n\x0eGetUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x11VerifyUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"6\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"0\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t2\xf2\x01\n\x0bUserService\x12\x37\n\nCreateUser\x12\x1a.shop.v1.CreateUserRequest\x1a\r.shop.v1.User\x12\x31\n\x07GetUser\x12\x17.shop.v1.GetUserRequest\x1a\r.shop.v1.User\x12\x37\n\nVerifyUser\x12\x1a.shop.v1.VerifyUserRequest\x1a\r.shop.v1.User\x12>\n\x0c\x41uthenticate\x12\x1c.shop.v1.AuthenticateRequest\x1a\x10.shop.v1.Sessionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,14 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYUSERREQUEST']._serialized_end=237
   _globals['_AUTHENTICATEREQUEST']._serialized_start=239
   _globals['_AUTHENTICATEREQUEST']._serialized_end=293
-  _globals['_BEGINSIGNINREQUEST']._serialized_start=295
-  _globals['_BEGINSIGNINREQUEST']._serialized_end=315
-  _globals['_SIGNINPAGE']._serialized_start=317
-  _globals['_SIGNINPAGE']._serialized_end=357
-  _globals['_SIGNINREQUEST']._serialized_start=359
-  _globals['_SIGNINREQUEST']._serialized_end=403
-  _globals['_SESSION']._serialized_start=405
-  _globals['_SESSION']._serialized_end=453
-  _globals['_USERSERVICE']._serialized_start=456
-  _globals['_USERSERVICE']._serialized_end=815
+  _globals['_SESSION']._serialized_start=295
+  _globals['_SESSION']._serialized_end=343
+  _globals['_USERSERVICE']._serialized_start=346
+  _globals['_USERSERVICE']._serialized_end=588
 # @@protoc_insertion_point(module_scope)

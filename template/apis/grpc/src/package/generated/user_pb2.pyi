@@ -48,26 +48,6 @@ class AuthenticateRequest(_message.Message):
     password: str
     def __init__(self, email: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
 
-class BeginSignInRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class SignInPage(_message.Message):
-    __slots__ = ("state", "url")
-    STATE_FIELD_NUMBER: _ClassVar[int]
-    URL_FIELD_NUMBER: _ClassVar[int]
-    state: str
-    url: str
-    def __init__(self, state: _Optional[str] = ..., url: _Optional[str] = ...) -> None: ...
-
-class SignInRequest(_message.Message):
-    __slots__ = ("code", "state")
-    CODE_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
-    code: str
-    state: str
-    def __init__(self, code: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
-
 class Session(_message.Message):
     __slots__ = ("user_id", "access_token")
     USER_ID_FIELD_NUMBER: _ClassVar[int]

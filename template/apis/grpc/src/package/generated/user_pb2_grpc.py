@@ -55,16 +55,6 @@ class UserServiceStub:
                 request_serializer=user__pb2.AuthenticateRequest.SerializeToString,
                 response_deserializer=user__pb2.Session.FromString,
                 _registered_method=True)
-        self.BeginSignIn = channel.unary_unary(
-                '/shop.v1.UserService/BeginSignIn',
-                request_serializer=user__pb2.BeginSignInRequest.SerializeToString,
-                response_deserializer=user__pb2.SignInPage.FromString,
-                _registered_method=True)
-        self.SignIn = channel.unary_unary(
-                '/shop.v1.UserService/SignIn',
-                request_serializer=user__pb2.SignInRequest.SerializeToString,
-                response_deserializer=user__pb2.Session.FromString,
-                _registered_method=True)
 
 
 class UserServiceServicer:
@@ -103,22 +93,6 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def BeginSignIn(self, request, context):
-        """Begins to log in at the identity provider: send the person to `url`, and keep `state`.
-        UNAVAILABLE
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def SignIn(self, request, context):
-        """Logs in with the code that the identity provider gave the person, and the state that was kept.
-        UNAUTHENTICATED, ALREADY_EXISTS, UNAVAILABLE
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_UserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,16 +114,6 @@ def add_UserServiceServicer_to_server(servicer, server):
             'Authenticate': grpc.unary_unary_rpc_method_handler(
                     servicer.Authenticate,
                     request_deserializer=user__pb2.AuthenticateRequest.FromString,
-                    response_serializer=user__pb2.Session.SerializeToString,
-            ),
-            'BeginSignIn': grpc.unary_unary_rpc_method_handler(
-                    servicer.BeginSignIn,
-                    request_deserializer=user__pb2.BeginSignInRequest.FromString,
-                    response_serializer=user__pb2.SignInPage.SerializeToString,
-            ),
-            'SignIn': grpc.unary_unary_rpc_method_handler(
-                    servicer.SignIn,
-                    request_deserializer=user__pb2.SignInRequest.FromString,
                     response_serializer=user__pb2.Session.SerializeToString,
             ),
     }
@@ -261,60 +225,6 @@ class UserService:
             target,
             '/shop.v1.UserService/Authenticate',
             user__pb2.AuthenticateRequest.SerializeToString,
-            user__pb2.Session.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def BeginSignIn(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/shop.v1.UserService/BeginSignIn',
-            user__pb2.BeginSignInRequest.SerializeToString,
-            user__pb2.SignInPage.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def SignIn(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/shop.v1.UserService/SignIn',
-            user__pb2.SignInRequest.SerializeToString,
             user__pb2.Session.FromString,
             options,
             channel_credentials,

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Path, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -85,11 +85,6 @@ class Credentials(Body):
     password: Annotated[str, Field(max_length=200)]
 
 
-class SignIn(Body):
-    state: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
-    code: Annotated[str, Field(min_length=1, max_length=2_000)]
-
-
 class NewOrder(Body):
     sku: Sku
     quantity: Annotated[int, Field(ge=1, le=1_000)]
@@ -112,11 +107,6 @@ class TokenAnswer(Answer):
     token_type: str = "bearer"
 
 
-class SignInAnswer(Answer):
-    state: str
-    url: str
-
-
 class ItemAnswer(Answer):
     sku: str
     name: str
@@ -134,6 +124,11 @@ class OrderAnswer(Answer):
 
 class Problem(BaseModel):
     detail: str
+
+
+class HealthAnswer(BaseModel):
+    unavailable: list[str]
+    """Which dependencies do not answer."""
 
 
 class Fault(BaseModel):
@@ -185,6 +180,33 @@ router = APIRouter(
 )
 
 
+@router.get("/health", responses={503: {"model": HealthAnswer}})
+def health(shop: TheShop, response: Response) -> HealthAnswer:
+    """Say whether all that the shop cannot do without answers. The reasons are in the log.
+
+    APIs of third parties are not asked: the shop goes on without them.
+    """
+    checks: dict[str, Callable[[], object]] = {
+        "database": lambda: check_database(shop),
+        "cache": lambda: shop.cache.get("health"),
+        "broker": shop.broker.check,
+    }
+    unavailable = []
+    for name, check in checks.items():
+        try:
+            check()
+        except Unavailable as error:
+            log.warning("%s", error)
+            unavailable.append(name)
+    response.status_code = 503 if unavailable else 200
+    return HealthAnswer(unavailable=unavailable)
+
+
+def check_database(shop: Shop) -> None:
+    with shop.database.begin() as work:
+        work.users.find_by_email("")
+
+
 @router.post("/users", status_code=201, response_model=UserAnswer, responses=refusals(409))
 def register(registration: Registration, shop: TheShop) -> User:
     """Register a user, who then has to verify the e-mail address."""
@@ -202,18 +224,6 @@ def log_in(credentials: Credentials, shop: TheShop) -> TokenAnswer:
     """Log in: the access token goes into the `Authorization` header of other requests."""
     session = shop.users.authenticate(credentials.email, credentials.password)
     return TokenAnswer.model_validate(session)
-
-
-@router.post("/sessions/provider/begin", status_code=201)
-def begin_sign_in(shop: TheShop) -> SignInAnswer:
-    """Begin to log in at the identity provider: send the person to `url`, and keep `state`."""
-    return SignInAnswer.model_validate(shop.users.begin_sign_in())
-
-
-@router.post("/sessions/provider", status_code=201, responses=refusals(401, 409))
-def sign_in(request: SignIn, shop: TheShop) -> TokenAnswer:
-    """Log in with the code that the identity provider gave the person, and the `state` that you kept."""
-    return TokenAnswer.model_validate(shop.users.sign_in(request.state, request.code))
 
 
 @router.get("/users/me", response_model=UserAnswer, responses=refusals(401))
@@ -255,6 +265,30 @@ def pay_order(order: OwnOrder, shop: TheShop) -> Order:
 def cancel_order(order: OwnOrder, shop: TheShop) -> Order:
     """Cancel an order that is not paid yet; its stock is free again."""
     return shop.orders.cancel(order.id)
+{% if wiring.sign_in %}
+
+
+class SignIn(Body):
+    state: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
+    code: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class SignInAnswer(Answer):
+    state: str
+    url: str
+
+
+@router.post("/sessions/provider/begin", status_code=201)
+def begin_sign_in(shop: TheShop) -> SignInAnswer:
+    """Begin to log in at the identity provider: send the person to `url`, and keep `state`."""
+    return SignInAnswer.model_validate(shop.sign_in.begin())
+
+
+@router.post("/sessions/provider", status_code=201, responses=refusals(401, 409))
+def sign_in(request: SignIn, shop: TheShop) -> TokenAnswer:
+    """Log in with the code that the identity provider gave the person, and the `state` that you kept."""
+    return TokenAnswer.model_validate(shop.sign_in.finish(request.state, request.code))
+{% endif %}
 
 
 def refuse(_: Request, error: Exception) -> JSONResponse:

@@ -77,6 +77,12 @@ class KafkaBroker:
             self._consumer = None
         self._producer.close()
 
+    def check(self) -> None:
+        try:
+            self._producer.list_topics(timeout=self._delivery_seconds)
+        except KafkaException as error:
+            raise Unavailable(f"{self.topic}: {error.args[0].str()}") from error
+
     def publish(self, event: Event) -> None:
         self._send(self.topic, event.key.encode(), event.to_json())
 

@@ -105,14 +105,14 @@ class TestIntegrationKafkaConsumers(BrokerContract):
         kafka_producer: Producer,
         kafka_observe: Callable[[str], Observer],
     ) -> None:
-        kafka_producer.produce(kafka_adapter.topic, b"\xff not an event")
+        kafka_producer.produce(kafka_adapter.topic, b"[]")
         kafka_producer.flush(TIMEOUT)
         handled: list[Event] = []
 
         assert kafka_adapter.process_next(handled.append, TIMEOUT)
 
         (letter,) = kafka_observe(kafka_adapter.dead_letters).wait_for(1)
-        assert letter.value() == b"\xff not an event"
+        assert letter.value() == b"[]"
         assert handled == []
 
 

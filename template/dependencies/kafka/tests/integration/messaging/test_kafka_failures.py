@@ -28,6 +28,13 @@ class TestIntegrationKafkaFailures:
         ):
             broker.publish(Event("user_created", "user-123", {}))
 
+    @pytest.mark.fault("kafka", refuse=True)
+    def test_check_of_a_broker_that_is_away_is_unavailable(self) -> None:
+        settings = KafkaSettings.load(delivery_seconds=0.1)
+
+        with KafkaBroker.connect(settings) as broker, pytest.raises(Unavailable):
+            broker.check()
+
     def test_event_that_was_not_taken_is_published_when_the_broker_is_back(
         self, fault: Faults, kafka_observe: Callable[[str], Observer]
     ) -> None:

@@ -6,17 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from {{ package_name }}.adapters.memory import (
-    InMemoryBroker,
-    InMemoryCache,
-    InMemoryIdentityProvider,
-    InMemoryMailer,
-)
 from {{ package_name }}.adapters.postgres import PostgresDatabase
-from {{ package_name }}.bootstrap import Shop, build_shop
+from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import (
     EmailTaken,
-    Identity,
     InvalidCredentials,
     InvalidOrder,
     Order,
@@ -24,13 +17,13 @@ from {{ package_name }}.domain import (
     PaymentDeclined,
     User,
 )
-from {{ package_name }}.passwords import Passwords
 
+from tests.clients import PASSWORD
 from tests.factories import ItemFactory, OrderFactory, UserFactory
+from tests.fixtures.shop import in_memory_shop
 
 SECONDS = 10.0
 EMAIL = "popular@example.com"
-PASSWORD = "SecurePass123!"
 
 
 class PaymentsThatWait:
@@ -52,23 +45,9 @@ def payments() -> PaymentsThatWait:
 
 
 @pytest.fixture
-def provider() -> InMemoryIdentityProvider:
-    return InMemoryIdentityProvider()
-
-
-@pytest.fixture
-def shop(
-    postgres_committed_adapter: PostgresDatabase,
-    payments: PaymentsThatWait,
-    provider: InMemoryIdentityProvider,
-    passwords: Passwords,
-) -> Shop:
+def shop(postgres_committed_adapter: PostgresDatabase, payments: PaymentsThatWait) -> Shop:
     """The shop on PostgreSQL with real commits."""
-    broker, mailer = InMemoryBroker(), InMemoryMailer()
-    cache = InMemoryCache()
-    return build_shop(
-        postgres_committed_adapter, cache, broker, payments, provider, mailer, passwords
-    )
+    return in_memory_shop(database=postgres_committed_adapter, payments=payments)
 
 
 @pytest.fixture
@@ -159,46 +138,14 @@ class TestIntegrationUserLocks:
         with pytest.raises(EmailTaken):
             second.result(SECONDS)
 
-    def test_first_sign_ins_at_the_same_time_are_of_one_user(
-        self,
-        shop: Shop,
-        provider: InMemoryIdentityProvider,
-        thread: ThreadPoolExecutor,
-        postgres_lock_awaited: Callable[[], None],
-    ) -> None:
-        ada = Identity("https://idp.example.com", "1", EMAIL, "Ada")
-        begun = shop.users.begin_sign_in()
-        code = provider.log_in(begun.url, ada)
-
-        with shop.database.begin() as work:
-            work.users.add(UserFactory.build(email=EMAIL, issuer=ada.issuer, subject=ada.subject))
-            second = thread.submit(shop.users.sign_in, begun.state, code)
-            postgres_lock_awaited()
-
-        with pytest.raises(EmailTaken):
-            second.result(SECONDS)
-
-    @pytest.mark.parametrize("act", ["register", "sign in"])
     def test_address_that_is_verified_meanwhile_is_taken(
-        self,
-        shop: Shop,
-        provider: InMemoryIdentityProvider,
-        thread: ThreadPoolExecutor,
-        postgres_lock_awaited: Callable[[], None],
-        act: str,
+        self, shop: Shop, thread: ThreadPoolExecutor, postgres_lock_awaited: Callable[[], None]
     ) -> None:
         user = shop.users.register(EMAIL, PASSWORD, "First")
-        second: Future[object]
 
         with shop.database.begin() as work:
             held = work.users.get_for_update(user.id)
-            if act == "register":
-                second = thread.submit(shop.users.register, EMAIL, PASSWORD, "Second")
-            else:
-                begun = shop.users.begin_sign_in()
-                ada = Identity("https://idp.example.com", "1", EMAIL, "Ada")
-                code = provider.log_in(begun.url, ada)
-                second = thread.submit(shop.users.sign_in, begun.state, code)
+            second = thread.submit(shop.users.register, EMAIL, PASSWORD, "Second")
             postgres_lock_awaited()
             held.is_verified = True
             work.users.save(held)

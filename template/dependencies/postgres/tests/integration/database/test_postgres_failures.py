@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from {{ package_name }}.adapters.postgres import PostgresDatabase
 from {{ package_name }}.domain import Unavailable
-from {{ package_name }}.settings import PostgresSettings
+from {{ package_name }}.settings import PostgresSettings, Settings
 
 from tests.factories import ItemFactory, UserFactory
 from tests.testbed.faults import Faults
@@ -105,6 +105,14 @@ class TestIntegrationPostgresFailures:
             work.items.reserve(item.sku, 1)
             with pytest.raises(Unavailable, match=match), database.begin() as other:
                 other.items.reserve(item.sku, 1)
+
+    def test_service_without_an_address_says_so_in_one_line(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("DATABASE_URL")
+
+        with pytest.raises(SystemExit, match="cannot start: DATABASE_URL is not set"):
+            Settings.load()
 
     def test_connection_has_the_limits_that_the_service_ships_with(self) -> None:
         with PostgresDatabase.connect(PostgresSettings.load()) as database:

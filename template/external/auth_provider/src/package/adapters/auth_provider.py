@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import httpx2
 import jwt
 
-from ..domain import Identity, InvalidCredentials
+from ..domain import InvalidCredentials
+from ..identity import Identity
 from .http import HttpApi, open_client
 
 if TYPE_CHECKING:

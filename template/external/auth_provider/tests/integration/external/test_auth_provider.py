@@ -1,5 +1,4 @@
 import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -7,15 +6,14 @@ import jwt
 import pytest
 from pytest_httpserver import HTTPServer
 
-from {{ package_name }}.adapters.auth_provider import AuthProvider, code_challenge
-from {{ package_name }}.domain import (
-    Identity,
-    InvalidCredentials,
-    Unavailable,
+from {{ package_name }}.adapters.auth_provider import (
+    AuthProvider,
+    code_challenge,
 )
+from {{ package_name }}.domain import InvalidCredentials, Unavailable
+from {{ package_name }}.identity import Identity
 from {{ package_name }}.settings import AuthProviderSettings
 
-from tests.contracts import IdentityContract
 from tests.fixtures.auth_provider import (
     CLIENT_ID,
     CONFIGURATION,
@@ -51,18 +49,6 @@ def paths(server: HTTPServer) -> list[str]:
     return [request.path for request, _ in server.log]
 
 
-class TestIntegrationAuthProviderIdentity(IdentityContract):
-    @pytest.fixture
-    def identity(self, auth_provider_adapter: AuthProvider) -> AuthProvider:
-        return auth_provider_adapter
-
-    @pytest.fixture
-    def person(
-        self, auth_provider_person: Callable[[str, str], Callable[[str], str]]
-    ) -> Callable[[str, str], Callable[[str], str]]:
-        return auth_provider_person
-
-
 class TestIntegrationAuthProvider:
     def test_discovery_finds_the_endpoints(self, provider: AuthProvider) -> None:
         configuration = provider.configuration
@@ -73,6 +59,32 @@ class TestIntegrationAuthProvider:
     def test_unknown_code_identifies_nobody(self, provider: AuthProvider) -> None:
         with pytest.raises(InvalidCredentials):
             provider.identify("guess", NONCE, VERIFIER)
+
+    def test_code_identifies_its_person_once(
+        self, auth_provider_client: AuthProvider, auth_provider_fake: FakeAuthProvider
+    ) -> None:
+        code = auth_provider_fake.log_in(
+            auth_provider_client.authorization_url("a state", NONCE, VERIFIER)
+        )
+
+        assert auth_provider_client.identify(code, NONCE, VERIFIER) == ada(auth_provider_client)
+        with pytest.raises(InvalidCredentials):
+            auth_provider_client.identify(code, NONCE, VERIFIER)
+
+    @pytest.mark.parametrize(("nonce", "verifier"), [("other", VERIFIER), (NONCE, "other")])
+    def test_code_of_another_sign_in_identifies_nobody(
+        self,
+        auth_provider_client: AuthProvider,
+        auth_provider_fake: FakeAuthProvider,
+        nonce: str,
+        verifier: str,
+    ) -> None:
+        code = auth_provider_fake.log_in(
+            auth_provider_client.authorization_url("a state", NONCE, VERIFIER)
+        )
+
+        with pytest.raises(InvalidCredentials):
+            auth_provider_client.identify(code, nonce, verifier)
 
     def test_token_that_somebody_else_signed_identifies_nobody(
         self, provider: AuthProvider

@@ -9,6 +9,9 @@ from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from ...domain import Unavailable
+{% if wiring.sign_in %}
+from .identities import IdentityRepository
+{% endif %}
 from .repositories import ItemRepository, OrderRepository, Outbox, UserRepository
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ class PostgresUnitOfWork:
         self.items = ItemRepository(session)
         self.orders = OrderRepository(session)
         self.outbox = Outbox(session)
+{% if wiring.sign_in %}
+        self.identities = IdentityRepository(session)
+{% endif %}
 
 
 class PostgresDatabase:

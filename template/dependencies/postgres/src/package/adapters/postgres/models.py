@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     String,
-    UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -35,7 +34,6 @@ class Base(DeclarativeBase):
 
 class UserRow(Base):
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("issuer", "subject"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(320), unique=True)
@@ -43,8 +41,6 @@ class UserRow(Base):
     password_hash: Mapped[str] = mapped_column(String(200))
     is_verified: Mapped[bool]
     is_active: Mapped[bool]
-    issuer: Mapped[str | None] = mapped_column(String(255))
-    subject: Mapped[str | None] = mapped_column(String(255))
 
 
 class ItemRow(Base):

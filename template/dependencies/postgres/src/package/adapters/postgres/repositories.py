@@ -32,7 +32,7 @@ class UserRepository:
         self._session = session
 
     def add(self, user: User) -> None:
-        with _unique(self._session, EmailTaken(user.email)):
+        with unique(self._session, EmailTaken(user.email)):
             self._session.add(UserRow(**vars(user)))
 
     def get(self, user_id: UUID) -> User:
@@ -45,14 +45,9 @@ class UserRepository:
         row = self._session.scalar(select(UserRow).where(UserRow.email == email))
         return _user(row) if row else None
 
-    def find_by_identity(self, issuer: str, subject: str) -> User | None:
-        found = select(UserRow).where(UserRow.issuer == issuer, UserRow.subject == subject)
-        row = self._session.scalar(found)
-        return _user(row) if row else None
-
     def save(self, user: User) -> None:
         row = _get(self._session, UserRow, user.id)
-        with _unique(self._session, EmailTaken(user.email)):
+        with unique(self._session, EmailTaken(user.email)):
             _assign(row, user)
 
 
@@ -61,7 +56,7 @@ class ItemRepository:
         self._session = session
 
     def add(self, item: Item) -> None:
-        with _unique(self._session, SkuTaken(item.sku)):
+        with unique(self._session, SkuTaken(item.sku)):
             self._session.add(ItemRow(**vars(item)))
 
     def get(self, sku: str) -> Item:
@@ -158,7 +153,7 @@ Row = TypeVar("Row", UserRow, ItemRow, OrderRow)
 
 
 @contextmanager
-def _unique(session: Session, taken: ShopError) -> Iterator[None]:
+def unique(session: Session, taken: ShopError) -> Iterator[None]:
     """Write at the end of the block. Raises `taken` if that breaks a unique constraint."""
     try:
         with session.begin_nested():
@@ -190,8 +185,6 @@ def _user(row: UserRow) -> User:
         password_hash=row.password_hash,
         is_verified=row.is_verified,
         is_active=row.is_active,
-        issuer=row.issuer,
-        subject=row.subject,
     )
 
 

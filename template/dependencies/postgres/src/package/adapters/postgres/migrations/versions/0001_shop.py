@@ -18,11 +18,8 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(200), nullable=False),
         sa.Column("is_verified", sa.Boolean(), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
-        sa.Column("issuer", sa.String(255), nullable=True),
-        sa.Column("subject", sa.String(255), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
-        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_users_issuer")),
     )
     op.create_table(
         "items",

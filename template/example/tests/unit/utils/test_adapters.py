@@ -1,22 +1,24 @@
 from collections.abc import Callable
 from decimal import Decimal
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
 
 import pytest
 
+from {{ package_name }}.adapters.mail import FolderMailer
 from {{ package_name }}.adapters.memory import (
     InMemoryBroker,
     InMemoryCache,
     InMemoryDatabase,
-    InMemoryIdentityProvider,
     InMemoryPayments,
 )
-from {{ package_name }}.domain import Event, Identity
+from {{ package_name }}.domain import Event
 
 from tests.contracts import (
     BrokerContract,
     CacheContract,
     DatabaseContract,
-    IdentityContract,
     PaymentsContract,
 )
 
@@ -53,22 +55,6 @@ class TestMemoryBroker(BrokerContract):
         return lambda count: broker.dead_letters[:count]
 
 
-class TestMemoryIdentityProvider(IdentityContract):
-    @pytest.fixture
-    def identity(self) -> InMemoryIdentityProvider:
-        return InMemoryIdentityProvider()
-
-    @pytest.fixture
-    def person(
-        self, identity: InMemoryIdentityProvider
-    ) -> Callable[[str, str], Callable[[str], str]]:
-        def person(email: str, name: str) -> Callable[[str], str]:
-            known = Identity("memory", f"{email} {name}", email, name)
-            return lambda url: identity.log_in(url, known)
-
-        return person
-
-
 class TestMemoryPayments(PaymentsContract):
     @pytest.fixture
     def payments(self) -> InMemoryPayments:
@@ -81,3 +67,17 @@ class TestMemoryPayments(PaymentsContract):
     @pytest.fixture
     def decline_payments(self, payments: InMemoryPayments) -> Callable[[], None]:
         return lambda: setattr(payments, "declines", True)
+
+
+class TestFolderMailer:
+    def test_mail_is_a_file_that_mail_programs_read(self, tmp_path: Path) -> None:
+        folder = tmp_path / "var" / "mail"
+
+        for _ in range(2):
+            FolderMailer(folder).send("ada@example.com", "Tee & Kännchen", "token")
+
+        file, _ = folder.iterdir()
+        message = message_from_bytes(file.read_bytes(), policy=default)
+        assert file.suffix == ".eml"
+        assert (message["To"], message["Subject"]) == ("ada@example.com", "Tee & Kännchen")
+        assert message.get_content().strip() == "token"
