@@ -143,6 +143,7 @@ BAD_ANSWERS: dict[str, tuple[Any, ...]] = {
     "example": ("maybe", "", "null", None, [], [True], {"a": 1}, 2, "2"),
     "sqlalchemy_metadata": (*NO_TEXTS, *BAD_PATHS),
     "asgi_app": (*NO_TEXTS, *BAD_PATHS, "asgi_app=app:def", "app:def"),
+    "subfolder": (*NO_TEXTS, "/", "/shop", "..", "a/../b", "a/", "a\nb"),
     "alembic_config": (*NO_TEXTS, "alembic.ini\n", "a b", "a'b", "/", ".."),
     "ci": ("x", "", "github\n", None, True, 1, [], ["github"], {"github": 1}),
     "dependecies": ("[redis]",),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -119,7 +120,8 @@ def jobs_of(service: Service, ci: str) -> Jobs:
 def github_jobs(document: dict[str, Any]) -> Jobs:
     found: Jobs = {}
     for name, job in document["jobs"].items():
-        groups = job.get("strategy", {}).get("matrix", {"group": [1]})["group"]
+        # One Python stands for all: see the test of the versions.
+        groups = job.get("strategy", {}).get("matrix", {}).get("group", [1])
         found[name] = []
         for group in groups:
             values = {"strategy.job-total": str(len(groups)), "matrix.group": str(group)}
@@ -152,8 +154,9 @@ def gitlab_jobs(document: dict[str, Any]) -> Jobs:
         if "extends" not in job:
             continue
         job = {**document[job["extends"]], **job}
-        machines = range(1, job.get("parallel", 1) + 1)
-        found[name.removeprefix("testbed-")] = [
+        parts = job.get("parallel", 1)
+        machines = range(1, (parts if isinstance(parts, int) else 1) + 1)
+        found[name.removeprefix("testbed-").removeprefix("shop-")] = [
             [
                 Command(line, {"CI_NODE_TOTAL": str(len(machines)), "CI_NODE_INDEX": str(machine)})
                 for line in job["before_script"] + job["script"]
@@ -237,33 +240,147 @@ def test_workflow_gives_each_job_little_and_not_for_long(
     workflow = yaml.safe_load(pipeline(rendered("default", "github"), "github").read_text())
 
     assert workflow["permissions"] == {}
-    assert workflow["concurrency"]["cancel-in-progress"] is True
-    assert list(workflow["jobs"]) == ["unit", "integration", "gates", "sandbox"]
-    for name, job in workflow["jobs"].items():
+    assert list(workflow["jobs"]) == ["lint", "types", "unit", "integration", "gates", "sandbox"]
+    for job in workflow["jobs"].values():
         assert job["permissions"] == {"contents": "read"}
         assert 0 < job["timeout-minutes"] <= 30
-        assert ("if" in job) == (name != "unit")
         assert job["steps"][0]["with"] == {"persist-credentials": False}
 
 
-def test_nightly_and_merge_request_pipelines_have_the_jobs_that_each_push_has_not(
+def test_main_runs_everything_and_a_pull_request_all_but_the_sandboxes(
     rendered: Callable[[str, str], Service],
 ) -> None:
-    document = yaml.safe_load(pipeline(rendered("default", "gitlab"), "gitlab").read_text())
+    workflow = yaml.safe_load(pipeline(rendered("default", "github"), "github").read_text())
 
-    sources = {
-        name: [rule.get("if", "any") for rule in job["rules"]]
+    # YAML 1.1 reads the key `on` as a boolean.
+    events = workflow[True]
+    assert events["push"] == {"branches": ["main", "master"]}
+    assert set(events) == {"push", "pull_request", "schedule", "workflow_dispatch"}
+    assert events["pull_request"] is None
+    # A commit of main is not cancelled by the next one.
+    assert workflow["concurrency"]["cancel-in-progress"] == (
+        "${{ github.event_name == 'pull_request' }}"
+    )
+    conditions = {name: job["if"] for name, job in workflow["jobs"].items() if "if" in job}
+    assert conditions == {"sandbox": "github.event_name != 'pull_request'"}
+
+
+@pytest.mark.parametrize("case", ["default", "existing-ci"])
+def test_default_branch_runs_everything_and_a_merge_request_all_but_the_sandboxes(
+    rendered: Callable[[str, str], Service], case: str
+) -> None:
+    document = yaml.safe_load(pipeline(rendered(case, "gitlab"), "gitlab").read_text())
+
+    when = {
+        name.removeprefix("testbed-"): [
+            rule["if"] for rule in {**document[job["extends"]], **job}["rules"]
+        ]
         for name, job in document.items()
         if "extends" in job
     }
 
-    night = [f'$CI_PIPELINE_SOURCE == "{source}"' for source in ("merge_request_event", "schedule")]
-    assert sources == {
-        "unit": ["any"],
-        "integration": night,
-        "gates": night,
-        "sandbox": night[1:],
-    }
+    branches = [
+        '$CI_PIPELINE_SOURCE == "schedule" || $CI_PIPELINE_SOURCE == "web"',
+        "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH",
+    ]
+    requests = ['$CI_PIPELINE_SOURCE == "merge_request_event"']
+    assert when.pop("sandbox", branches) == branches
+    assert set(when) >= {"unit", "integration", "gates"}
+    assert all(rules == branches + requests for rules in when.values())
+
+
+def test_unit_tests_run_on_each_supported_python(
+    rendered: Callable[[str, str], Service], ci: str
+) -> None:
+    service = rendered("default", ci)
+    document = yaml.safe_load(pipeline(service, ci).read_text())
+
+    if ci == "github":
+        versions = document["jobs"]["unit"]["strategy"]["matrix"]["python"]
+    else:
+        ((versions,),) = [list(each.values()) for each in document["unit"]["parallel"]["matrix"]]
+
+    project = tomllib.loads((service.path / "pyproject.toml").read_text())
+    assert versions == ["3.11", "3.12", "3.13"]
+    assert project["project"]["requires-python"] == f">={versions[0]}"
+    # All other jobs have the last one.
+    text = pipeline(service, ci).read_text()
+    assert set(re.findall(r'(?:python-version|PYTHON): "(.*)"', text)) == {versions[-1]}
+
+
+def test_linter_and_types_are_checked_where_the_project_is_new(
+    rendered: Callable[[str, str], Service], installed: Installed, ci: str
+) -> None:
+    service = rendered("all", ci)
+    (service.path / ".venv").symlink_to(installed(variants()[-1]).path / ".venv")
+    jobs = jobs_of(service, ci)
+
+    for name, expected in (("lint", 2), ("types", 1)):
+        commands = [each for each in jobs[name][0] if not each.installs]
+        assert len(commands) == expected
+        for command in commands:
+            tool = service.path / ".venv" / "bin" / command.script.split()[0]
+            assert tool.exists(), f"{tool.name} is not in the group dev"
+            done = execute(service, command)
+            assert done.code == 0, done.output
+
+
+@pytest.mark.parametrize("levels", [(), ("services", "my shop")], ids=["root", "subfolder"])
+def test_pipeline_of_a_subfolder_runs_there_and_for_its_changes(
+    template: Path, tmp_path: Path, ci: str, levels: tuple[str, ...]
+) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    path = tmp_path.joinpath(*levels)
+
+    message = copy_into(
+        template, path, "-d", f"ci={ci}", "-d", "package_name=shop", "-d", "project_name=shop"
+    )
+
+    service = Service(path)
+    folder = "/".join(levels)
+    text = pipeline(service, ci).read_text()
+    document = yaml.safe_load(text)
+    answers = yaml.safe_load((path / ".copier-answers.yml").read_text())
+    assert answers["subfolder"] == folder
+    assert ("changes" in text or "working-directory" in text) == bool(folder)
+    if not folder:
+        return
+    if ci == "github":
+        assert document["defaults"] == {"run": {"working-directory": folder}}
+        assert document["name"] == f"{folder}/tests"
+        for event in ("push", "pull_request"):
+            assert document[True][event]["paths"] == [f"{folder}/**"]
+        for job in document["jobs"].values():
+            assert job["steps"][1]["with"]["working-directory"] == folder
+        (hashed,) = set(re.findall(r"hashFiles\('(.*)'\)", text))
+        assert (tmp_path / hashed).is_file()
+        assert "move .github/workflows/tests.yml there" in message
+    else:
+        (line,) = re.findall(r"^  (include: .*)$", message, re.MULTILINE)
+        assert (tmp_path / yaml.safe_load(line)["include"]).is_file()
+        assert all(name.lstrip(".").startswith("shop-") for name in document)
+        (cache,) = document[".shop-python"]["cache"]["key"]["files"]
+        assert (tmp_path / cache).is_file()
+        # Every job starts in the root folder of the repository.
+        command = jobs_of(service, ci)["unit"][0][0].script
+        done = Service(tmp_path).run("bash", "-e", "-c", f"{command}\npwd")
+        assert done.output.strip() == str(path)
+    schema = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}[ci]
+    checked = pipeline(service, ci)
+    must([sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(checked)])
+
+
+def test_update_keeps_the_folder_of_the_pipeline(template: Path, tmp_path: Path, ci: str) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    path = tmp_path / "services" / "shop"
+    copy_into(template, path, "-d", f"ci={ci}", "-d", "dependencies=[]")
+    commit(tmp_path, "rendered")
+    before = pipeline(Service(path), ci).read_text()
+
+    copier.run_update(path, defaults=True, overwrite=True, quiet=True)
+
+    assert pipeline(Service(path), ci).read_text() == before
+    assert git(tmp_path, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize(
@@ -281,10 +398,10 @@ def test_images_are_cached_where_there_are_any(
 @pytest.mark.parametrize(
     ("case", "jobs"),
     [
-        ("default", ["unit", "integration", "gates", "sandbox"]),
-        ("all-bare", ["unit", "integration", "gates"]),
-        ("none", ["unit", "integration", "gates"]),
-        ("none-bare", ["unit"]),
+        ("default", ["lint", "types", "unit", "integration", "gates", "sandbox"]),
+        ("all-bare", ["lint", "types", "unit", "integration", "gates"]),
+        ("none", ["lint", "types", "unit", "integration", "gates"]),
+        ("none-bare", ["lint", "types", "unit"]),
         ("existing", ["unit", "integration", "gates"]),
         ("existing-none", ["unit"]),
     ],

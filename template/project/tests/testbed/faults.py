@@ -99,7 +99,7 @@ def _join(words: Iterable[str]) -> str:
 
 @pytest.fixture
 def fault(request: pytest.FixtureRequest) -> Iterator[Faults]:
-    """Function that puts a proxy before a server: `fault("<name>", delay=0.2)`, then `.cut()`."""
+    """Function that starts a proxy in front of a server: `fault("<name>", delay=0.2)`, then `.cut()`."""
     with ExitStack() as stack:
         request.node.stash[_faults] = faults = Faults(request, stack)
         yield faults

@@ -59,7 +59,8 @@ class TestIntegrationMigrations:
                 connection, opts={"compare_type": True, "compare_server_default": True}
             )
 
-            assert compare_metadata(context, Base.metadata) == []
+            missing = compare_metadata(context, Base.metadata)
+            assert missing == [], 'write the migration: python -m tests.migration "…"'
 
     def test_constraints_of_the_migrations_are_those_of_the_models(
         self, postgres_database: str

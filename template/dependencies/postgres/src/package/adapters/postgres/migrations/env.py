@@ -15,7 +15,9 @@ def migrate() -> None:
         raise SystemExit("DATABASE_URL is not set: it names the database to migrate")
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=Base.metadata)
+        context.configure(
+            connection=connection, target_metadata=Base.metadata, compare_server_default=True
+        )
         with context.begin_transaction():
             context.run_migrations()
 
