@@ -37,7 +37,9 @@ def service(apis: tuple[str, ...], render: Render, shared_folder: Path) -> Servi
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.parent / "lock"):
         if not (path.parent / "ready").exists():
-            render(path, apis=list(apis), dependencies=[]).install("dev")
+            third_parties = ["payment_gateway", "auth_provider"]
+            answers = {"apis": list(apis), "external_apis": third_parties}
+            render(path, dependencies=[], **answers).install("dev")
             (path.parent / "ready").touch()
     return Service(path)
 
@@ -144,14 +146,14 @@ def test_unknown_app_leaves_a_hint_and_no_test(render: Render, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        (["-d", "apis=[rest, soap]"], "there is no api soap: choose from grpc, rest"),
-        (["-d", "apis=rest"], "apis is a list: write -d 'apis=[grpc, rest]'"),
+        (["-d", "apis=[rest, soap]"], "choose from grpc, rest: apis has no soap"),
+        (["-d", "apis=rest"], "write -d 'apis=[grpc, rest]': apis is a list"),
         (
             ["-d", "example=no", "-d", "asgi_app=app.main"],
-            "type module:object such as app.main:app, or nothing",
+            "use the form module:object: asgi_app=",
         ),
-        (["-d", "package_name=grpc"], "grpc is taken by something that the project uses"),
-        (["-d", "package_name=pydantic"], "pydantic is taken by something that the project uses"),
+        (["-d", "package_name=grpc"], "add _service (the project uses it)"),
+        (["-d", "package_name=pydantic"], "add _service (the project uses it)"),
     ],
 )
 def test_wrong_answer_is_one_line_and_renders_nothing(

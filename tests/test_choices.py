@@ -1,7 +1,4 @@
-"""Every choice of APIs crossed with third parties and a database: clean and green, embedded and in containers.
-
-Those with the default answers besides the database are in tests/test_variants.py.
-"""
+"""Every choice of APIs crossed with third parties and a database: clean and green, embedded and in containers."""
 
 import sys
 from itertools import combinations, product
@@ -17,12 +14,11 @@ from .variants import apis, variant_id
 APIS = [chosen for count in range(len(apis()) + 1) for chosen in combinations(apis(), count)]
 THIRD_PARTIES = {
     "no third party": [],
-    "the default ones": ["payment_gateway", "auth_provider"],
+    "the known ones": ["payment_gateway", "auth_provider"],
     "awkward names": ["3D-Secure", "class", "a rather long name of thirty x"],
 }
 DATABASES: list[tuple[str, ...]] = [(), ("postgres",)]
-DEFAULT = (("rest",), "the default ones")
-CHOICES = [each for each in product(APIS, THIRD_PARTIES, DATABASES) if each[:2] != DEFAULT]
+CHOICES = list(product(APIS, THIRD_PARTIES, DATABASES))
 SUITE = "(integration or e2e) and not slow"
 """Unit tests are the same in every choice."""
 

@@ -10,7 +10,7 @@ import copier
 import pytest
 import yaml
 
-from .conftest import Installed, Render, commit, git
+from .conftest import Render, commit, git
 from .service import Service
 from .test_bad_input import copy
 
@@ -56,11 +56,11 @@ def test_each_name_has_a_client_a_double_and_tests(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ("[geo coder, geo-coder]", "two of geo coder, geo-coder are one name in code: rename one"),
-        ("['!?']", "type names of letters, digits, spaces, - and _ that have at most 30 of them"),
-        (f"[{'long' * 10}]", f'at most 30 of them: not "{"long" * 10}"'),
-        ("{payment_gateway: yes}", "type a list of names such as [payment_gateway, geo coder]"),
-        ("12", "type a list of names such as [payment_gateway, geo coder]"),
+        ("[geo coder, geo-coder]", "rename one: two are alike in code"),
+        ("['!?']", "leave out ! (allowed: space - _)"),
+        (f"[{'long' * 10}]", "use at most 30 characters a name"),
+        ("{payment_gateway: yes}", "write -d 'external_apis=[payment_gateway, geo coder]'"),
+        ("12", "use a list, such as [geo coder]"),
     ],
 )
 def test_wrong_answer_is_one_line_and_renders_nothing(
@@ -135,8 +135,16 @@ def sandbox(service: Service, requests: list[int]) -> Iterator[dict[str, str]]:
         requests.extend(map(int, process.stdout.read().split()))
 
 
-def test_same_tests_run_against_the_sandbox_where_there_is_a_key(installed: Installed) -> None:
-    service = installed(())
+@pytest.fixture
+def service(render: Render, everything: Service, tmp_path: Path) -> Service:
+    """A service that calls each API that has a folder of its own, and no server."""
+    names = ["payment_gateway", "auth_provider"]
+    service = render(tmp_path / "known" / "shop", dependencies=[], external_apis=names)
+    (service.path / ".venv").symlink_to(everything.path / ".venv")
+    return service
+
+
+def test_same_tests_run_against_the_sandbox_where_there_is_a_key(service: Service) -> None:
     requests: list[int] = []
 
     with sandbox(service, requests) as environment:
@@ -148,8 +156,8 @@ def test_same_tests_run_against_the_sandbox_where_there_is_a_key(installed: Inst
     assert all(requests)
 
 
-def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(installed: Installed) -> None:
-    done = installed(()).pytest("-m", "network", *EMBEDDED)
+def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(service: Service) -> None:
+    done = service.pytest("-m", "network", *EMBEDDED)
 
     assert done.code == 0, done.output
     for name in ("PAYMENT_GATEWAY", "AUTH_PROVIDER"):
@@ -157,10 +165,10 @@ def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(installed: Ins
     assert done.count("skipped") == 5
 
 
-def test_sandbox_of_which_the_address_is_missing_is_told(installed: Installed) -> None:
+def test_sandbox_of_which_the_address_is_missing_is_told(service: Service) -> None:
     env = {"PAYMENT_GATEWAY_SANDBOX_KEY": "key", "AUTH_PROVIDER_SANDBOX_KEY": "key"}
 
-    done = installed(()).pytest("-m", "network", *EMBEDDED, env=env)
+    done = service.pytest("-m", "network", *EMBEDDED, env=env)
 
     assert done.count("error") == 5
     assert "PAYMENT_GATEWAY_SANDBOX_URL has to be set too" in done.output

@@ -495,7 +495,7 @@ def test_mistake_is_one_line_that_says_what_there_is(checkout: Checkout) -> None
     said = [line for line in done.output.splitlines() if line.startswith(("fault", "pytest.mark"))]
     # The service may have more addresses than those of its dependencies.
     lines = [re.sub(r"redis, .*unix", "redis, … unix", line) for line in said]
-    name = 'fault("reddis"): there is no fixture reddis_url, but one for auth_provider, payment_gateway, redis, … unix'
+    name = 'fault("reddis"): there is no fixture reddis_url, but one for payment_gateway, redis, … unix'
     keyword = 'fault("redis"): knows black_hole, delay, refuse, throttle, not dealy'
     nothing = "pytest.mark.fault takes the name of one server first"
     address = 'fault("unix"): its address does not name one host and port'

@@ -91,9 +91,10 @@ def edit(service: Service, kept: str) -> None:
     compose = root / "docker-compose.test.yml"
     fragment = (FOLDERS / kept / "compose.yml").read_text()
     image = re.findall(r"\$\{\w+_IMAGE:-", fragment)[0]
-    port = re.findall(r"127.0.0.1:(\$\{\w+_PORT:-)", fragment)[0]
+    port = re.findall(r"127.0.0.1\}:(\$\{\w+_PORT:-)", fragment)[0]
     text = re.sub(rf"{re.escape(image)}[^}}]+", f"{image}example.com/kept:1", compose.read_text())
-    text = re.sub(rf"(127.0.0.1:){re.escape(port)}\d+", rf"\1{port}7777", text)
+    text = re.sub(rf"(127.0.0.1\}}:){re.escape(port)}\d+", rf"\1{port}7777", text)
+    assert "7777" in text
     text = text.replace("services:\n", f"services:\n{OWN_SERVICE.format(name='first')}\n")
     compose.write_text(text + OWN_SERVICE.format(name="last"))
 
@@ -288,8 +289,7 @@ def test_edited_file_of_a_dropped_dependency_is_in_git_as_the_message_says(
     assert not (service.path / fixtures).exists()
     assert f"  git restore {fixtures}\n" in message
     assert f"{without(name)[0]}.py" not in message
-    for command in ("git diff --name-only --diff-filter=U", "git diff --name-only --diff-filter=D"):
-        assert f"  {command}\n" in message
+    assert "  git diff --name-only --diff-filter=U\n" in message
     assert fixtures in git(service.path, "diff", "--name-only", "--diff-filter=D").splitlines()
     git(service.path, "restore", fixtures)
     assert (service.path / fixtures).read_text() == edited
