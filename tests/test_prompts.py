@@ -18,7 +18,7 @@ from copier._user_data import Question
 from copier.errors import UserMessageError
 
 DOWN, ENTER, INTERRUPT, DELETE_LINE = "\x1b[B", "\r", "\x03", "\x15"
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Terminal:
