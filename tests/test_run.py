@@ -132,11 +132,12 @@ def test_role_that_may_not_create_databases_is_told(installed: Installed) -> Non
 
 PLAIN_ROLE = """
 import sys
+from urllib.parse import urlsplit
 import psycopg
 
 url = sys.argv[1]
 with psycopg.connect(url.replace("+psycopg", "")) as connection:
-    connection.execute("CREATE ROLE test_plain LOGIN PASSWORD 'test_password'")
+    connection.execute(f"CREATE ROLE test_plain LOGIN PASSWORD '{urlsplit(url).password}'")
 print(url.replace("test_user", "test_plain"))
 """
 
