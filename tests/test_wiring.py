@@ -514,7 +514,7 @@ def new(render: Render, python: Path, tmp_path_factory: pytest.TempPathFactory) 
         (service.path / name).parent.mkdir(exist_ok=True)
         (service.path / name).write_text(text)
     # Only the fixtures of PostgreSQL are needed, and their packages installed.
-    for name in ("redis", "kafka"):
+    for name in ("redis", "embedded_kafka", "kafka"):
         (service.path / "tests" / "fixtures" / f"{name}.py").unlink()
     return service
 
