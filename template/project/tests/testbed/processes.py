@@ -44,6 +44,16 @@ def hold_port() -> socket.socket:
     return held
 
 
+def version_text(program: str | Path) -> str:
+    """What a program prints for `--version`; nothing if it does not end within 5 s."""
+    try:
+        command = [program, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
+
+
 def tail(log: Path, lines: int = 20) -> str:
     """The last lines of a log file, indented; what to say if there are none."""
     text = log.read_text(errors="replace") if log.exists() else ""

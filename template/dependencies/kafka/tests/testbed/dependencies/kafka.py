@@ -8,13 +8,12 @@ import secrets
 import shutil
 import signal
 import struct
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
-from ..processes import Launcher, NotReady, hold_port
+from ..processes import Launcher, NotReady, hold_port, version_text
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -109,10 +108,7 @@ class Kafka(Dependency):
 
     def embedded_version(self, program: str) -> str:
         if is_tansu(program):
-            done = subprocess.run(
-                [program, "--version"], capture_output=True, text=True, check=False
-            )
-            return done.stdout.strip().capitalize()
+            return version_text(program).strip().capitalize()
         # Its own tool would start a virtual machine to say so.
         libraries = (Path(program).resolve().parents[1] / "libs").glob("kafka-clients-*.jar")
         return " ".join(["Apache Kafka", *(jar.stem.rpartition("-")[2] for jar in libraries)])

@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import shutil
 import socket
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from ..address import UNREADABLE, Address, Url
 from ..dependency import Dependency
-from ..processes import Launcher, NotReady
+from ..processes import Launcher, NotReady, version_text
 from ..run import Run, Server, write
 
 SCHEMES = ("redis://", "rediss://", "unix://")
@@ -104,9 +103,8 @@ class Redis(Dependency):
         return shutil.which("valkey-server") or shutil.which("redis-server")
 
     def embedded_version(self, program: str) -> str:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
         # Such as: Valkey server v=9.1.0 sha=00000000:1 malloc=libc bits=64 build=a1b2c3d4
-        return done.stdout.partition(" sha=")[0].replace(" server v=", " ")
+        return version_text(program).partition(" sha=")[0].replace(" server v=", " ")
 
     def launch(self, launcher: Launcher) -> None:
         settings = {
