@@ -1,6 +1,7 @@
 """APIs of third parties: a client, a fake and tests for each name."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,14 @@ import copier
 import pytest
 import yaml
 
-from .conftest import Installed, Render, commit, git
+from .conftest import Render, commit, git
 from .service import Service
 from .test_bad_input import copy
 
 EMBEDDED = ("--servers", "embedded")
+WITH_SANDBOX = [
+    f"tests/integration/external/test_{name}.py" for name in ("payment_gateway", "auth_provider")
+]
 
 
 def modules(service: Service) -> set[str]:
@@ -51,6 +55,19 @@ def test_each_name_has_a_client_a_double_and_tests(
         for folder in ("src/shop/adapters", "tests/fixtures"):
             assert (service.path / folder / f"{name}.py").exists()
     assert (service.path / "src/shop/adapters/http.py").exists() == bool(names)
+
+
+def test_sign_in_is_rendered_with_an_identity_provider_only(render: Render, tmp_path: Path) -> None:
+    words = re.compile(r"sign_?in\b|identity.?provider|auth_provider|\bperson\(", re.IGNORECASE)
+    found = {}
+    for chosen in ("payment_gateway", "auth_provider"):
+        service = render(tmp_path / chosen, external_apis=[chosen], apis=["rest", "grpc"])
+        files = [*service.path.glob("src/**/*"), *service.path.glob("tests/**/*.py")]
+        files = [path for path in files if path.is_file() and "testbed" not in path.parts]
+        found[chosen] = [path.name for path in files if words.search(path.read_text())]
+
+    assert found["payment_gateway"] == []
+    assert {"rest.py", "grpc.py", "identities.py", "sign_in.py"} <= set(found["auth_provider"])
 
 
 @pytest.mark.parametrize(
@@ -135,12 +152,12 @@ def sandbox(service: Service, requests: list[int]) -> Iterator[dict[str, str]]:
         requests.extend(map(int, process.stdout.read().split()))
 
 
-def test_same_tests_run_against_the_sandbox_where_there_is_a_key(installed: Installed) -> None:
-    service = installed(())
+def test_same_tests_run_against_the_sandbox_where_there_is_a_key(everything: Service) -> None:
+    service = everything
     requests: list[int] = []
 
     with sandbox(service, requests) as environment:
-        done = service.pytest("-m", "network", *EMBEDDED, "-v", env=environment)
+        done = service.pytest("-m", "network", *EMBEDDED, "-v", *WITH_SANDBOX, env=environment)
 
     assert done.all_passed, done.output
     assert done.count("skipped") == 0
@@ -148,8 +165,8 @@ def test_same_tests_run_against_the_sandbox_where_there_is_a_key(installed: Inst
     assert all(requests)
 
 
-def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(installed: Installed) -> None:
-    done = installed(()).pytest("-m", "network", *EMBEDDED)
+def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(everything: Service) -> None:
+    done = everything.pytest("-m", "network", *EMBEDDED, *WITH_SANDBOX)
 
     assert done.code == 0, done.output
     for name in ("PAYMENT_GATEWAY", "AUTH_PROVIDER"):
@@ -157,10 +174,10 @@ def test_sandbox_is_skipped_with_its_reason_where_there_is_no_key(installed: Ins
     assert done.count("skipped") == 5
 
 
-def test_sandbox_of_which_the_address_is_missing_is_told(installed: Installed) -> None:
+def test_sandbox_of_which_the_address_is_missing_is_told(everything: Service) -> None:
     env = {"PAYMENT_GATEWAY_SANDBOX_KEY": "key", "AUTH_PROVIDER_SANDBOX_KEY": "key"}
 
-    done = installed(()).pytest("-m", "network", *EMBEDDED, env=env)
+    done = everything.pytest("-m", "network", *EMBEDDED, *WITH_SANDBOX, env=env)
 
     assert done.count("error") == 5
     assert "PAYMENT_GATEWAY_SANDBOX_URL has to be set too" in done.output
