@@ -14,7 +14,8 @@ from .variants import apis, variant_id
 APIS = [chosen for count in range(len(apis()) + 1) for chosen in combinations(apis(), count)]
 THIRD_PARTIES = {
     "no third party": [],
-    "the known ones": ["payment_gateway", "auth_provider"],
+    "the default ones": ["payment_gateway"],
+    "an identity provider": ["payment_gateway", "auth_provider"],
     "awkward names": ["3D-Secure", "class", "a rather long name of thirty x"],
 }
 DATABASES: list[tuple[str, ...]] = [(), ("postgres",)]

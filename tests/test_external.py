@@ -1,6 +1,7 @@
 """APIs of third parties: a client, a fake and tests for each name."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from .service import Service
 from .test_bad_input import copy
 
 EMBEDDED = ("--servers", "embedded")
+WITH_SANDBOX = [
+    f"tests/integration/external/test_{name}.py" for name in ("payment_gateway", "auth_provider")
+]
 
 
 def modules(service: Service) -> set[str]:
@@ -51,6 +55,19 @@ def test_each_name_has_a_client_a_double_and_tests(
         for folder in ("src/shop/adapters", "tests/fixtures"):
             assert (service.path / folder / f"{name}.py").exists()
     assert (service.path / "src/shop/adapters/http.py").exists() == bool(names)
+
+
+def test_sign_in_is_rendered_with_an_identity_provider_only(render: Render, tmp_path: Path) -> None:
+    words = re.compile(r"sign_?in\b|identity.?provider|auth_provider|\bperson\(", re.IGNORECASE)
+    found = {}
+    for chosen in ("payment_gateway", "auth_provider"):
+        service = render(tmp_path / chosen, external_apis=[chosen], apis=["rest", "grpc"])
+        files = [*service.path.glob("src/**/*"), *service.path.glob("tests/**/*.py")]
+        files = [path for path in files if path.is_file() and "testbed" not in path.parts]
+        found[chosen] = [path.name for path in files if words.search(path.read_text())]
+
+    assert found["payment_gateway"] == []
+    assert {"rest.py", "grpc.py", "identities.py", "sign_in.py"} <= set(found["auth_provider"])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +165,7 @@ def test_same_tests_run_against_the_sandbox_where_there_is_a_key(service: Servic
     requests: list[int] = []
 
     with sandbox(service, requests) as environment:
-        done = service.pytest("-m", "network", *EMBEDDED, "-v", env=environment)
+        done = service.pytest("-m", "network", *EMBEDDED, "-v", *WITH_SANDBOX, env=environment)
 
     assert done.all_passed, done.output
     assert done.count("skipped") == 0
