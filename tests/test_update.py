@@ -91,9 +91,10 @@ def edit(service: Service, kept: str) -> None:
     compose = root / "docker-compose.test.yml"
     fragment = (FOLDERS / kept / "compose.yml").read_text()
     image = re.findall(r"\$\{\w+_IMAGE:-", fragment)[0]
-    port = re.findall(r"127.0.0.1:(\$\{\w+_PORT:-)", fragment)[0]
+    port = re.findall(r"127.0.0.1\}:(\$\{\w+_PORT:-)", fragment)[0]
     text = re.sub(rf"{re.escape(image)}[^}}]+", f"{image}example.com/kept:1", compose.read_text())
-    text = re.sub(rf"(127.0.0.1:){re.escape(port)}\d+", rf"\1{port}7777", text)
+    text = re.sub(rf"(127.0.0.1\}}:){re.escape(port)}\d+", rf"\1{port}7777", text)
+    assert "7777" in text
     text = text.replace("services:\n", f"services:\n{OWN_SERVICE.format(name='first')}\n")
     compose.write_text(text + OWN_SERVICE.format(name="last"))
 
