@@ -45,7 +45,7 @@ def copy(template: Path, folder: Path, *arguments: str) -> Outcome:
         ),
         (
             ["-d", "dependecies=[redis]"],
-            "apis, external_apis, example, sqlalchemy_metadata, alembic_config, asgi_app, ci: there is no question dependecies",
+            "apis, external_apis, example, sqlalchemy_metadata, alembic_config, asgi_app, subfolder, ci: there is no question dependecies",
         ),
         (["-d", "example=perhaps"], "use yes or no: example=perhaps"),
         (["-d", "ci=jenkins"], "choose from github, gitlab, none: ci=jenkins"),
