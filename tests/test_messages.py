@@ -67,8 +67,8 @@ def test_copy_into_a_repository_says_where_ci_belongs_and_begins_no_other(
 
     text = "\n".join(lines)
     assert "git init" not in text
-    assert "Move this one there" in text
-    assert "  .github/workflows/tests.yml" in lines
+    assert "root folder of the repository: move .github/workflows/tests.yml there." in text
+    assert "It runs its commands in services/shop." in lines
     assert "Docker" not in text
     assert "example=no" not in text
 
