@@ -13,7 +13,7 @@ import psutil
 
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 OURS = re.compile(
-    r"^(PYTEST|COV|VIRTUAL_ENV|PYTHONPATH|PYTHONDONTWRITEBYTECODE|TEST_|DATABASE_URL|REDIS_URL"
+    r"^(PYTEST|COLUMNS|COV|VIRTUAL_ENV|PYTHONPATH|PYTHONDONTWRITEBYTECODE|TEST_|DATABASE_URL|REDIS_URL"
     r"|KAFKA_|COMPOSE_|\w+_SANDBOX_)"
 )
 SUMMARY = re.compile(r"^(?:=+ )?(.*\d+ \w+.* in [\d.]+s\b.*)$", re.MULTILINE)

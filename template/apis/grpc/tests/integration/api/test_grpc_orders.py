@@ -49,6 +49,7 @@ class TestIntegrationGrpcOrders:
             order_pb2.GetOrderRequest(id=placed.id), metadata=buyer, timeout=SECONDS
         )
 
+        assert (placed.sku, placed.quantity) == (mugs, 3)
         assert (placed.total_amount, placed.status) == ("22.50", "pending")
         assert (paid.status, shown) == ("paid", paid)
         assert committed_shop.inventory.get_item(mugs).quantity == 7

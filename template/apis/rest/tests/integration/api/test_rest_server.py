@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import OrderStatus, ShopError, Unavailable
-from {{ package_name }}.entrypoints.rest import STATUS_CODES
+from {{ package_name }}.entrypoints.rest import STATUS_CODES, create_app, serve_app
 from {{ package_name }}.ports import Database
 
 from tests.clients import access_token
@@ -15,6 +15,13 @@ from tests.fixtures.rest import Headers, bearer
 
 
 class TestIntegrationRestServer:
+    def test_server_is_gone_when_its_block_ends(self, shop: Shop) -> None:
+        with serve_app(create_app(shop), "127.0.0.1:0") as url:
+            assert httpx2.get(f"{url}/health").status_code == 200
+
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{url}/health")
+
     def test_shop_whose_servers_answer_is_healthy(self, rest_client: TestClient) -> None:
         answer = rest_client.get("/health")
 

@@ -144,8 +144,6 @@ class KafkaBroker:
                 )
             except KafkaException as error:
                 raise _problem(topic, error.args[0]) from error
-            except BufferError as error:
-                raise Unavailable(f"{topic}: {error}") from error
             if self._producer.flush(self._delivery_seconds):
                 # It is no longer sent: whoever wants that has to publish it again.
                 self._producer.purge()

@@ -82,7 +82,7 @@ class TestIntegrationPostgresFailures:
 
         with (
             PostgresDatabase.connect(settings) as database,
-            pytest.raises(Unavailable, match="QueuePool limit"),
+            pytest.raises(Unavailable, match="timed out, timeout 0.05"),
             ExitStack() as busy,
         ):
             for _ in range(100):
