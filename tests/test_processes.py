@@ -405,13 +405,16 @@ def test_server_that_falls_silent_ends_the_run_with_one_line(
 
 
 SILENT = """
-import signal, psutil
+import signal, psutil, redis
 
-def test_silent(redis_client, testbed):
+def test_silent(redis_url, testbed):
+    # A client that waits for ever, as many do.
+    client = redis.Redis.from_url(redis_url, socket_timeout=None)
+    client.ping()
     supervisor = int((testbed.run.folder / "supervisor.session").read_text())
     for server in psutil.Process(supervisor).children():
         server.send_signal(signal.SIGSTOP)
-    redis_client.get("key")
+    client.get("key")
 """
 
 

@@ -53,7 +53,10 @@ class Postgres(Dependency):
     takes_account = True
     # The environment variables of libpq, such as PGHOST, PGSERVICE and PGOPTIONS.
     client_variables = r"PG([A-Z]+|CONNECT_TIMEOUT)"
-    log_problem = r" (WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|STATEMENT): "
+    # The fixtures end the connections to a database before they copy or drop it.
+    log_problem = (
+        r" (WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|STATEMENT): +(?!terminating connection due to)"
+    )
     named_by = "a database"
 
     def url(self, port: int, password: str) -> str:
