@@ -474,19 +474,20 @@ def test_example_goes_only_when_src_is_the_users(
 ) -> None:
     service = committed("postgres")
     append(service, "src/shop/domain.py", "\n\nMINE = 1\n")
-    code = git(service.path, "ls-files", "src", "alembic.ini")
+    code = git(service.path, "ls-files", "src", "alembic.ini", "Dockerfile")
 
-    assert "add src to own_files in .copier-answers.yml" in refused(service, example=False)
-
-    answer_by_hand(service, own_files=["src"])
-    assert "add alembic.ini to own_files in .copier-answers.yml" in refused(service, example=False)
-    answer_by_hand(service, own_files=["src", "alembic.ini"])
+    own: list[str] = []
+    for path in ("Dockerfile", "src", "alembic.ini"):
+        sentence = refused(service, example=False)
+        assert f"add {path} to own_files in .copier-answers.yml" in sentence
+        own.append(path)
+        answer_by_hand(service, own_files=own)
     copier.run_update(service.path, data={"example": False}, defaults=True, overwrite=True)
     message = capsys.readouterr().err
     assert "  git restore tests/fixtures/shop.py\n" in message
     assert "src/" not in message
     commit(service.path, "without the example")
-    assert git(service.path, "ls-files", "src", "alembic.ini") == code
+    assert git(service.path, "ls-files", "src", "alembic.ini", "Dockerfile") == code
     assert not (service.path / "tests/fixtures/shop.py").exists()
     assert "MINE = 1" in (service.path / "src/shop/domain.py").read_text()
 

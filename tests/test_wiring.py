@@ -610,7 +610,9 @@ def test_server_of_somebody_gets_no_names(new: Service) -> None:
     assert several.code != 0
     assert "[postgres] names the database foobar, which 2 processes cannot share" in several.output
     assert theirs.code != 0
-    assert "this one comes from `external`: use --servers=containers or embedded" in theirs.output
+    assert "this one comes from `external`: use --servers=containers or embedded" in (
+        theirs.output
+    ), theirs.output
 
 
 WRONG = {

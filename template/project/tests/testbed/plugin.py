@@ -100,7 +100,10 @@ def set_environment(config: pytest.Config) -> None:
             held = stack.enter_context(hold_port())
             environment.urls[name] = dependency.url(held.getsockname()[1], "none")
     elif hasattr(config, "workerinput") or not _workers(config):
-        testbed_of(config).find_urls()
+        try:
+            testbed_of(config).find_urls()
+        except WiringError as error:
+            raise pytest.UsageError(str(error)) from error
     stack.enter_context(environment.applied())
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from .cleanup import tear_down
 from .dependency import Dependency, known
 from .engine import Engine, at_published_host
-from .environment import FILE, Environment, changed
+from .environment import FILE, Environment, WiringError, changed
 from .processes import NotReady, hold_port, tail
 from .run import Run, Server, is_free, is_unlocked, locked, open_lock, private, write
 from .safety import guard
@@ -82,7 +82,11 @@ class Testbed:
         return replace(source, url=url, port=port)
 
     def find_urls(self) -> None:
-        """Find the addresses of all servers that can be had, for the environment."""
+        """Find the addresses of all servers that can be had, for the environment.
+
+        Raises:
+            WiringError: environment.toml asks for what a server's source cannot give.
+        """
         for name in known():
             # The fixture that needs the server says why there is none, or which package is missing.
             with suppress(Unavailable, NotReady, LookupError, ImportError):
@@ -93,6 +97,7 @@ class Testbed:
 
         Raises:
             Unavailable: nothing provides the server.
+            WiringError: environment.toml asks for what its source cannot give.
             NotReady: the server has to be asked, and does not answer.
             LookupError: other processes have taken all parts.
         """
@@ -103,7 +108,7 @@ class Testbed:
                 raise source
             account = self.environment.accounts.get(name, {})
             if account and source.name not in STARTED:
-                raise Unavailable(
+                raise WiringError(
                     f"{name}: {FILE} names a {' and a '.join(account)}, which the tests only make on a "
                     f"server that they start, and this one comes from `{source.name}`: "
                     "use --servers=containers or embedded"
