@@ -1,4 +1,4 @@
-"""Processes and files of a run: who can reach them, and what is left when something fails."""
+"""Processes and files of a run: who can reach them, and what remains after a failure."""
 
 import json
 import os

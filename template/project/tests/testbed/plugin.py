@@ -20,7 +20,7 @@ from .sources import MODES, Source, Unavailable
 from .testbed import Testbed
 from .watch import Watch
 
-# Nothing of the service was imported yet: whatever it does then, it is guarded.
+# Before anything of the service is imported, so that its imports are guarded too.
 guard.install()
 
 TESTS = Path(__file__).parents[1]

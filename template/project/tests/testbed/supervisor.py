@@ -1,6 +1,6 @@
 """The supervisor: the process that starts the servers of a run, in the background, and ends them.
 
-It outlives pytest by a moment, so however pytest ends, its servers end too. Requests are
+It runs slightly longer than pytest, so servers are stopped even if pytest is killed. Requests are
 files named `<dependency>.requested` in the run's folder, with the sources to try in them.
 
 Usage: python -m tests.testbed.supervisor FOLDER TIMEOUT

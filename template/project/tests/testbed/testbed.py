@@ -260,7 +260,7 @@ def user_code(step: str) -> Iterator[None]:
     """Run a step of the user's code that all tests rely on, such as its migrations.
 
     Raises:
-        Unavailable: it was refused a connection, whatever it made of that.
+        Unavailable: a connection was refused, even if the code caught the error.
     """
     try:
         with guard.phase(step):
