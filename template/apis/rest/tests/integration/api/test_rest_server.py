@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import OrderStatus, ShopError, Unavailable
-from {{ package_name }}.entrypoints.rest import STATUS_CODES, create_app, serve_app
+from {{ package_name }}.entrypoints import rest
 from {{ package_name }}.ports import Database
 
 from tests.clients import access_token
@@ -16,7 +16,7 @@ from tests.fixtures.rest import Headers, bearer
 
 class TestIntegrationRestServer:
     def test_server_is_gone_when_its_block_ends(self, shop: Shop) -> None:
-        with serve_app(create_app(shop), "127.0.0.1:0") as url:
+        with rest.serve_app(rest.create_app(shop), "127.0.0.1:0") as url:
             assert httpx2.get(f"{url}/health").status_code == 200
 
         with pytest.raises(httpx2.ConnectError):
@@ -126,4 +126,4 @@ class TestIntegrationRestServer:
             assert work.orders.get(UUID(answer.json()["id"])).status is OrderStatus.PENDING
 
     def test_every_refusal_of_the_shop_has_a_status_code(self) -> None:
-        assert set(STATUS_CODES) == set(ShopError.__subclasses__())
+        assert set(rest.STATUS_CODES) == set(ShopError.__subclasses__())
