@@ -39,6 +39,18 @@ def test_problems(postgres_session):
     assert False
 """
 
+ENDED = """
+from sqlalchemy import create_engine, text
+
+def test_ended(postgres_session, postgres_url):
+    engine = create_engine(postgres_url)
+    with engine.connect() as connection:
+        ended = connection.scalar(text("SELECT pg_backend_pid()"))
+        postgres_session.execute(text(f"SELECT pg_terminate_backend({ended}, 5000)"))
+        connection.invalidate()
+    assert False
+"""
+
 NOT_READY = """
 import pytest
 from tests.testbed.processes import NotReady
@@ -129,6 +141,18 @@ def test_log_below_a_failure_has_the_last_problems_only(checkout: Checkout, sour
     assert 'column "missing_14" does not exist' in log[-2]
     assert not any(" LOG: " in line for line in log)
     assert max(map(len, log)) <= 200
+
+
+def test_connection_that_a_superuser_ended_is_no_problem_of_the_log(checkout: Checkout) -> None:
+    """The fixtures end the connections to a database before they copy or drop it."""
+    service = checkout("user", "postgres")
+    path = write_test(service, ENDED)
+
+    done = service.pytest(path, "--servers", "embedded")
+
+    assert "1 failed in" in done.output, done.output
+    assert "assert False" in done.output
+    assert "server log" not in done.output
 
 
 def test_skips_and_errors_are_listed_with_their_reasons(checkout: Checkout) -> None:

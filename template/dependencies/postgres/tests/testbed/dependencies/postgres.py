@@ -55,7 +55,7 @@ class Postgres(Dependency):
     client_variables = r"PG([A-Z]+|CONNECT_TIMEOUT)"
     # The fixtures end the connections to a database before they copy or drop it.
     log_problem = (
-        r" (WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|STATEMENT): +(?!terminating connection due to)"
+        r" (WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|STATEMENT):(?! +terminating connection due to)"
     )
     named_by = "a database"
 
