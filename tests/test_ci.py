@@ -414,7 +414,7 @@ def test_jobs_are_those_that_have_tests(
     assert list(found) == jobs
     for machines in found.get("gates", []):
         assert [each.script for each in machines if not each.installs][-1] == (
-            "python -m tests.gates"
+            "python -m tests.testbed gates"
         )
 
 

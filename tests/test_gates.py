@@ -1,4 +1,4 @@
-"""`python -m tests.gates` is content with what is rendered, and sees each fault."""
+"""`python -m tests.testbed gates` is content with what is rendered, and sees each fault."""
 
 import re
 import subprocess
@@ -84,7 +84,9 @@ class Gates:
 
 
 def run_gates(service: Service, *options: str, env: Mapping[str, str] | None = None) -> Gates:
-    return Gates(service.run(str(service.python), "-m", "tests.gates", *options, env=env))
+    return Gates(
+        service.run(str(service.python), "-m", "tests.testbed", "gates", *options, env=env)
+    )
 
 
 @pytest.fixture(scope="session")

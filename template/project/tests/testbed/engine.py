@@ -69,6 +69,13 @@ class Engine:
     def is_installed(self) -> bool:
         return self._listing.returncode != NOT_FOUND
 
+    @property
+    def versions(self) -> str:
+        """The versions of the engine and of Compose."""
+        engine = _run(["docker", "version", "--format", "{{.Server.Version}}"]).stdout.strip()
+        compose = _run(["docker", "compose", "version", "--short"]).stdout.strip()
+        return f"{engine}, Compose {compose}"
+
     @cached_property
     def trouble(self) -> str:
         """Why the engine can start no containers for the tests, in one line; empty if it can."""

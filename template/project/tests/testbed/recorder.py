@@ -1,4 +1,4 @@
-"""What one run of pytest was like: a plugin that writes it down for tests/gates.py.
+"""What one run of pytest was like: a plugin that writes it down for the quality gates.
 
 `-p tests.testbed.recorder` loads it; the environment names the file that it writes.
 """
@@ -19,7 +19,9 @@ from .processes import NotReady
 from .run import Server
 from .testbed import Testbed
 
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+FIXTURES = f"{TESTS.name}.fixtures"
 VARIABLE = "TESTBED_RECORD"
 """Environment variable with the path of the record. Every process of the run inherits it."""
 PATIENCE = 5.0
@@ -122,7 +124,7 @@ class Recorder:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, begun: float
     ) -> None:
         package, _, name = getattr(fixturedef.func, "__module__", "").rpartition(".")
-        if fixturedef.scope == "function" and package == "tests.fixtures" and name in known():
+        if fixturedef.scope == "function" and package == FIXTURES and name in known():
             self._spent[name] += time.perf_counter() - begun
             self._users[name].add(request.node.nodeid)
 

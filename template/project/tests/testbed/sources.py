@@ -56,7 +56,7 @@ def choose_source(dependency: Dependency, mode: str, engine: Engine) -> Source:
     passed_over: list[str] = []
     for number, name in enumerate(wanted, 1):
         try:
-            source = _FINDERS[name](dependency, engine)
+            source = FINDERS[name](dependency, engine)
         except PassedOver as reason:
             passed_over.append(f"{name}: {reason}")
             continue
@@ -134,9 +134,10 @@ def _embedded(dependency: Dependency, engine: Engine) -> Source | None:
     return Source("embedded", f"{version}, {program}" if version else program)
 
 
-_FINDERS = {
+FINDERS = {
     "external": _external,
     "running": _running,
     "containers": _containers,
     "embedded": _embedded,
 }
+"""Per source, what looks whether it can provide a dependency: None where it is not there at all."""

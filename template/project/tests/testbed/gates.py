@@ -1,8 +1,8 @@
-"""Quality gates of the integration and end-to-end tests: `python -m tests.gates [pytest options]`.
+"""Quality gates: `python -m tests.testbed gates [pytest options]`.
 
-Runs these tests twice, the second time in the reverse order, and compares the results with the
-limits in tests/gates.toml. Below a gate that failed stands what to look at. If a test fails in the
-first run, the second one is left out: --keep-going runs it all the same.
+Runs the integration and end-to-end tests twice, the second time in the reverse order, and compares
+the results with the limits in tests/gates.toml. Below a gate that failed stands what to look at. If
+a test fails in the first run, the second one is left out: --keep-going runs it all the same.
 
 Exit code: 0 if no gate failed, 1 if one did, 2 if tests/gates.toml is invalid, and pytest's own
 exit code if it could not run the tests.
@@ -31,11 +31,12 @@ import psutil
 from coverage import Coverage
 from pytest import ExitCode
 
-from tests.testbed import engine, recorder
-from tests.testbed.recorder import Record
+from . import engine, recorder
+from .recorder import Record
 
-ROOT = Path(__file__).parents[1]
-SETTINGS = "tests/gates.toml"
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+SETTINGS = f"{TESTS.name}/gates.toml"
 MARKERS = "integration or e2e"
 GROUPS = {
     "critical_flows": "critical flows covered",
@@ -322,7 +323,7 @@ def judge_time(seconds: float, limit: float) -> Gate:
 
 def judge_names(names: Iterable[list[str]], ignore: Iterable[str]) -> Gate:
     """Whether files, classes and functions of tests/integration are called as they should be."""
-    paths = (ROOT / "tests" / "integration").rglob("*.py")
+    paths = (TESTS / "integration").rglob("*.py")
     passed_over = [path for path in paths if LOOKS_LIKE_TESTS.fullmatch(path.name)]
     found = [[str(path.relative_to(ROOT)), "", ""] for path in passed_over]
     faults = {}
@@ -384,7 +385,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.gates",
+        prog=f"python -m {__package__} gates",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -433,7 +434,3 @@ def main(arguments: Sequence[str]) -> int:
     print(f"\n== times{measured}", *time_report(runs[-1].record), sep="\n")
     print("\n== gates", *gate_report(gates), sep="\n")
     return int(any(gate.verdict == "FAILED" for gate in gates))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
