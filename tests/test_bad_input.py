@@ -305,6 +305,37 @@ def test_address_that_does_not_say_test_stops_the_run(
     assert done.count("passed") == 0
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    ("name", "variable", "url", "reason"),
+    [
+        (
+            "postgres",
+            "TEST_DATABASE_URL",
+            "mysql://me:secret@127.0.0.1/shop_test",
+            "it does not begin with postgresql://",
+        ),
+        (
+            "redis",
+            "TEST_REDIS_URL",
+            "http://me:secret@127.0.0.1/0?client_name=test",
+            "it does not begin with redis://",
+        ),
+    ],
+)
+def test_address_of_another_kind_of_server_stops_the_run_in_one_line(
+    installed: Installed, workers: list[str], name: str, variable: str, url: str, reason: str
+) -> None:
+    done = installed((name,)).pytest("-m", name, *workers, env={variable: url})
+
+    assert done.code == 4, done.output
+    (line,) = [line for line in done.output.splitlines() if variable in line]
+    assert f"{name}: {variable} cannot be used: {reason}" in line
+    for word in ("secret", "INTERNALERROR", "Traceback"):
+        assert word not in done.output
+    assert done.count("passed") == 0
+
+
 def test_address_where_nothing_answers_is_named(installed: Installed) -> None:
     env = {"TEST_DATABASE_URL": "postgresql://127.0.0.1:1/shop_test"}
 

@@ -1,5 +1,6 @@
 """What the example does before and beside its tests: it starts, or says in one line why it cannot."""
 
+import math
 import re
 
 import pytest
@@ -64,6 +65,28 @@ def test_every_limit_of_time_has_a_default_and_none_is_long(everything: Service)
     # PostgreSQL five, Redis, Kafka and three third parties one each.
     assert len(limits) == len(re.findall(r"_seconds: ", settings)) == 10
     assert all(1 <= int(seconds) <= 10 for _, seconds in limits)
+
+
+MOST = {
+    "VERIFICATION_SECONDS": 24 * 60 * 60,
+    "SESSION_SECONDS": 60 * 60,
+    "SIGN_IN_SECONDS": 10 * 60,
+    "LEASE_SECONDS": 60,
+    "STOP_SECONDS": 10,
+    "MAX_ATTEMPTS": 10,
+    "ATTEMPTS": 3,
+}
+"""The limits in the code. The rendered tests use these names, so they pass with any value."""
+
+
+def test_every_limit_in_the_code_is_as_small_as_it_ships(everything: Service) -> None:
+    code = "".join(path.read_text() for path in (everything.path / "src").rglob("*.py"))
+
+    found = re.findall(r"^(\w*(?:SECONDS|ATTEMPTS)) = (.+)$", code, re.MULTILINE)
+
+    assert {name for name, _ in found} == MOST.keys()
+    for name, value in found:
+        assert 1 < math.prod(map(float, value.split("*"))) <= MOST[name], name
 
 
 FACTORY_DATA = """\

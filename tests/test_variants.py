@@ -102,7 +102,7 @@ def test_unit_tests_run_by_default_and_start_nothing(
 def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
     # What takes long runs once, with all dependencies.
     selection = "" if variant == variants()[-1] else "not slow"
-    done = installed(variant).pytest("-m", selection, "--servers", "embedded")
+    done = installed(variant).pytest("-W", "error", "-m", selection, "--servers", "embedded")
 
     assert done.all_passed, done.output
     for name in variant:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
@@ -68,6 +69,41 @@ class TestIntegrationPostgresContract:
                 second.rollback()
                 first.execute(text("DROP TABLE contract_notes"))
                 first.commit()
+
+    def test_serializable_transactions_conflict(
+        self, postgres_committed: sessionmaker[Session]
+    ) -> None:
+        with postgres_committed() as first, postgres_committed() as second:
+            first.execute(text(CREATE))
+            first.commit()
+            try:
+                for session in (first, second):
+                    session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+                for session in (first, second):
+                    session.scalar(text("SELECT count(*) FROM contract_notes"))
+                for session in (first, second):
+                    session.execute(text("INSERT INTO contract_notes (note) VALUES ('x')"))
+                first.commit()
+
+                with pytest.raises(OperationalError, match="could not serialize access"):
+                    second.commit()
+            finally:
+                second.rollback()
+                first.execute(text("DROP TABLE contract_notes"))
+                first.commit()
+
+    def test_notification_of_a_commit_arrives(
+        self, postgres_url: str, postgres_committed: sessionmaker[Session]
+    ) -> None:
+        url = postgres_url.replace("+psycopg", "")
+        with psycopg.connect(url, autocommit=True) as listener:
+            listener.execute("LISTEN contract_news")
+
+            with postgres_committed.begin() as session:
+                session.execute(text("NOTIFY contract_news, 'told'"))
+
+            notices = [each.payload for each in listener.notifies(timeout=10, stop_after=1)]
+        assert notices == ["told"]
 
     def test_private_database_takes_ddl_and_others_do_not_see_it(
         self, postgres_database: str, postgres_engine: Engine
