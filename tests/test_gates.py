@@ -155,6 +155,18 @@ def test_rendered_service_misses_no_gate(installed: Installed) -> None:
     assert len(re.findall(r"^ *\d+\.\d\d s  tests/", done.output, re.MULTILINE)) == 10
 
 
+def test_flows_of_the_sign_in_cover_it_without_any_api(
+    render: Render, everything: Service, tmp_path: Path
+) -> None:
+    service = render(tmp_path / "shop", dependencies=[], apis=[], external_apis=["auth_provider"])
+    (service.path / ".venv").symlink_to(everything.path / ".venv")
+    fill_in(service, "critical_flows", "src/shop/services/sign_in.py")
+
+    done = run_gates(service, "-k", "SignInFlow", env={"PYTHONPATH": "src"})
+
+    assert done.verdicts["critical flows covered"] == "passed", done.output
+
+
 def test_table_shows_what_was_asked_and_seen(service: Service) -> None:
     done = run_gates(service, *PRICES)
 
@@ -204,10 +216,38 @@ def test_line_that_no_test_runs_is_seen(service: Service) -> None:
     done = run_gates(service, *PRICES)
 
     assert (done.code, done.missed) == (1, ["critical flows covered"]), done.output
-    assert "critical flows covered   first    100 %      62.5 %    FAILED\n" in done.table
+    assert "critical flows covered   first    100 %      70 %      FAILED\n" in done.table
     assert done.details("critical flows covered") == [
         "src/shop/services/prices.py: 8",
         "src/shop/services/unused.py: 1-2",
+    ]
+
+
+HALF = """\
+def limited(amount: int) -> int:
+    if amount > 10:
+        amount = 10
+    return amount
+"""
+HALF_TEST = """\
+from shop.services.limits import limited
+
+
+class TestIntegrationPrices:
+    def test_amount_is_limited(self) -> None:
+        assert limited(11) == 10
+"""
+
+
+def test_way_that_no_test_takes_is_seen(service: Service) -> None:
+    write(service, "src/shop/services/limits.py", HALF)
+    write(service, "tests/integration/test_limits.py", HALF_TEST)
+
+    done = run_gates(service, *PRICES)
+
+    assert (done.code, done.missed) == (1, ["critical flows covered"]), done.output
+    assert done.details("critical flows covered") == [
+        "src/shop/services/limits.py: one way only from 2"
     ]
 
 

@@ -275,6 +275,7 @@ def judge_order(first: Run, second: Run, fails_alone: Callable[[str], bool]) -> 
 
 
 def judge_coverage(covered: Mapping[str, Target], data: Path) -> list[Gate]:
+    """Whether the tests run enough of each group: of its lines, and of the ways that its branches take."""
     coverage = Coverage(data_file=data, config_file=str(ROOT / SETTINGS))
     coverage.combine()
     gates = []
@@ -289,9 +290,17 @@ def judge_coverage(covered: Mapping[str, Target], data: Path) -> list[Gate]:
                 statements = [line for line in statements if line in lines]
                 missing = [line for line in missing if line in lines]
                 spans = ", ".join(map(str, missing))
+            else:
+                branches = coverage.branch_stats(str(ROOT / path))
+                total += sum(ways for ways, _ in branches.values())
+                hit += sum(taken for _, taken in branches.values())
+                half = sorted(line for line, (ways, taken) in branches.items() if 0 < taken < ways)
+                if half:
+                    lines = f"one way only from {', '.join(map(str, half))}"
+                    spans = f"{spans}; {lines}" if spans else lines
             total += len(statements)
             hit += len(statements) - len(missing)
-            if missing:
+            if spans:
                 faults.append(f"{path}: {spans}")
         required = f"{target.percent:g} %"
         if not total:

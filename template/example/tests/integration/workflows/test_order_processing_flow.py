@@ -11,7 +11,7 @@ from {{ package_name }}.domain import (
     OrderStatus,
     PaymentDeclined,
 )
-from {{ package_name }}.ports import Database
+from {{ package_name }}.ports import Broker, Database
 
 from tests.clients import PASSWORD, ShopClient, access_token
 from tests.factories import ItemFactory, UserFactory
@@ -55,6 +55,25 @@ class TestIntegrationOrderProcessingFlow:
         assert shop.events.process_next(SECONDS)
         assert shop.orders.get(order.id).status is OrderStatus.FULFILLED
         assert events(shop, published, 2) == ["order_paid", "order_fulfilled"]
+
+    def test_event_that_comes_twice_is_acted_on_once(
+        self,
+        shop: Shop,
+        database: Database,
+        broker: Broker,
+        published: Callable[[int], list[Event]],
+    ) -> None:
+        order = shop.orders.place(stocked(database), SKU, 3)
+        shop.orders.pay(order.id)
+        shop.events.relay()
+        (paid,) = published(1)
+        broker.publish(paid)
+
+        for _ in range(2):
+            assert shop.events.process_next(SECONDS)
+
+        assert shop.orders.get(order.id).status is OrderStatus.FULFILLED
+        assert events(shop, published, 3) == ["order_paid", "order_paid", "order_fulfilled"]
 
     def test_declined_payment_releases_the_stock_and_publishes_nothing(
         self,

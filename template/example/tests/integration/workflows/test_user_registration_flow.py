@@ -27,6 +27,18 @@ class TestIntegrationUserRegistrationFlow:
         assert address == EMAIL
         assert shop.users.verify_email(user.id, token).is_verified
 
+    def test_user_who_is_verified_by_then_is_sent_nothing(
+        self, shop: Shop, mailer: InMemoryMailer
+    ) -> None:
+        access_token(shop, EMAIL)
+
+        shop.events.relay()
+        # The second event says that the user is welcome: it concerns nobody here.
+        for _ in range(2):
+            assert shop.events.process_next(SECONDS)
+
+        assert mailer.sent == []
+
     def test_event_that_is_about_nobody_does_not_keep_the_next_one(
         self, shop: Shop, mailer: InMemoryMailer
     ) -> None:
