@@ -84,9 +84,9 @@ class Gates:
 
 
 def run_gates(service: Service, *options: str, env: Mapping[str, str] | None = None) -> Gates:
-    return Gates(
-        service.run(str(service.python), "-m", "tests.testbed", "gates", *options, env=env)
-    )
+    command = [str(service.python), "-m", "tests.testbed", "gates", *options]
+    # All rendered tests, twice, beside another worker's.
+    return Gates(service.run(*command, env=env, timeout=600))
 
 
 @pytest.fixture(scope="session")
