@@ -433,12 +433,38 @@ with psycopg.connect(sys.argv[1].replace("+psycopg", ""), autocommit=True) as co
 """
 
 
+USES_REDIS = """
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+ENDED = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def ended():
+    yield
+    ENDED.joinpath(os.environ["PYTEST_XDIST_WORKER"] + ".ended").touch()
+
+
+def test_uses_redis(ended, redis_client):
+    redis_client.set("key", "value")
+    # Who ends gives its database back, and the other worker could have it.
+    until = time.monotonic() + 60
+    while not list(ENDED.glob("*.ended")):
+        assert time.monotonic() < until, "the other worker has a database too"
+        time.sleep(0.01)
+"""
+
+
 def test_two_workers_do_not_share_the_one_database_that_is_named(
     checkout: Checkout, real: dict[str, str]
 ) -> None:
     service = checkout("user")
     module = service.path / "tests/integration/test_shared.py"
-    module.write_text("def test_uses_redis(redis_client):\n    redis_client.set('key', 'value')\n")
+    module.write_text(USES_REDIS)
     address = real["redis"].removesuffix("/0")
     env = {"TEST_REDIS_URL": f"{address}?db=2&client_name=test"}
 

@@ -296,8 +296,8 @@ def judge_coverage(covered: Mapping[str, Target], data: Path) -> list[Gate]:
                 hit += sum(taken for _, taken in branches.values())
                 half = sorted(line for line, (ways, taken) in branches.items() if 0 < taken < ways)
                 if half:
-                    lines = f"one way only from {', '.join(map(str, half))}"
-                    spans = f"{spans}; {lines}" if spans else lines
+                    one_way = f"one way only from {', '.join(map(str, half))}"
+                    spans = f"{spans}; {one_way}" if spans else one_way
             total += len(statements)
             hit += len(statements) - len(missing)
             if spans:
