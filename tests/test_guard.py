@@ -208,6 +208,7 @@ def test_what_is_allowed_works(clients: Service, tmp_path: Path) -> None:
             1,
             "during tests/unit/test_outside.py::test_passes (teardown)",
         ),
+        ("slow report", 1, "during tests/unit/test_outside.py::test_passes: the testbed"),
         ("finish", 1, "during the end of pytest"),
         ("unconfigure", 1, "during the end of pytest"),
         ("exit", 1, "during the end of pytest"),

@@ -35,7 +35,8 @@ def engine():
 
 
 def test_passes():
-    pass
+    if CASE == "slow report":
+        swallow()
 
 
 if CASE == "collection":

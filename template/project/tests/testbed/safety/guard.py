@@ -16,11 +16,11 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import pytest
 
@@ -55,13 +55,24 @@ PLUMBING = {
 """Packages that connect for another one, which is their caller."""
 RUNNERS = {"__main__", "_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "runpy", "xdist"}
 """Packages that call the tests."""
+SOCKET_EVENTS = frozenset(
+    f"socket.{name}"
+    for name in (
+        "bind",
+        "connect",
+        "getaddrinfo",
+        "gethostbyaddr",
+        "gethostbyname",
+        "sendmsg",
+        "sendto",
+    )
+)
 TOOLS = {"pydevd", "_pydevd_bundle", "_pydev_bundle", "debugpy", "execnet"}
 """Debuggers and pytest-xdist, which are no part of the tests."""
 ENTRY = re.compile(r"(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])(:(?P<port>\d+))?")
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(NamedTuple):
     """The part of a run that a connection belongs to."""
 
     name: str
@@ -159,27 +170,59 @@ def allow_entry(entry: str) -> None:
         raise ValueError(f'"{entry}" is no "host", "host:port" or "/path/of/a/socket"')
 
 
-@contextlib.contextmanager
-def phase(step: str) -> Iterator[None]:
-    """Say in each refusal that it happened during this step."""
-    with _during(replace(current(), step=step)):
-        yield
+class _During:
+    """A phase for as long as a block lasts."""
+
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+
+    def __enter__(self) -> None:
+        self._before, _Guard.phase = _Guard.phase, self._phase
+        self._token = _context.set(self._phase)
+
+    def __exit__(self, *error: object) -> None:
+        _Guard.phase = self._before
+        with contextlib.suppress(ValueError):  # left in another task than entered
+            _context.reset(self._token)
 
 
-@contextlib.contextmanager
-def watch(name: str, step: str, unguarded: bool = False) -> Iterator[None]:
+class Watch(_During):
     """Blame a test or a collector for the connections of a block, its threads and its tasks."""
-    if _Guard.last != name:
-        _Guard.own.clear()
-    _Guard.watched = _Guard.last = name
-    try:
-        with _during(Phase(name, step, unguarded)):
-            yield
-    finally:
+
+    def __init__(self, name: str, step: str, unguarded: bool = False) -> None:
+        super().__init__(Phase(name, step, unguarded))
+
+    def __enter__(self) -> None:
+        name = self._phase.name
+        if _Guard.last != name:
+            _Guard.own.clear()
+        _Guard.watched = _Guard.last = name
+        super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         _Guard.watched = ""
-        if _Guard.hanging:
-            _Guard.hanging.set()
-            _Guard.hanging = None
+        calm()
+
+
+def step(name: str) -> None:
+    """Say in each later refusal of the watched test that it happened during this step."""
+    calm()
+    phase = Phase(_Guard.watched, name, _Guard.phase.unguarded)
+    _Guard.phase = phase
+    _context.set(phase)
+
+
+def calm() -> None:
+    """Stop interrupting: what was refused a connection has ended."""
+    if _Guard.hanging:
+        _Guard.hanging.set()
+        _Guard.hanging = None
+
+
+def phase(step: str) -> AbstractContextManager[None]:
+    """Say in each refusal of a block that it happened during this step."""
+    return _During(current()._replace(step=step))
 
 
 def ending() -> None:
@@ -187,23 +230,9 @@ def ending() -> None:
     _Guard.phase = Phase("the end of pytest")
 
 
-@contextlib.contextmanager
-def shared(step: str) -> Iterator[None]:
+def shared(step: str) -> AbstractContextManager[None]:
     """Blame what a block starts on the test that runs when it connects: it serves several."""
-    with _during(replace(current(), step=step, shared=True)):
-        yield
-
-
-@contextlib.contextmanager
-def _during(phase: Phase) -> Iterator[None]:
-    before, _Guard.phase = _Guard.phase, phase
-    token = _context.set(phase)
-    try:
-        yield
-    finally:
-        _Guard.phase = before
-        with contextlib.suppress(ValueError):  # left in another task than entered
-            _context.reset(token)
+    return _During(current()._replace(step=step, shared=True))
 
 
 def current() -> Phase:
@@ -305,13 +334,25 @@ def _hurry(ended: threading.Event) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if _Guard.hanging:
+    # Between the steps of a test, pytest itself runs, and would end.
+    while frame and frame.f_code is not _CATCHES:
+        frame = frame.f_back
+    if _Guard.hanging and frame:
         pytest.fail("a client did not end after it was refused a connection", pytrace=False)
 
 
-def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    """Called by Python for each event of https://docs.python.org/3/library/audit_events.html."""
-    if not event.startswith("socket."):
+_CATCHES = pytest.CallInfo.from_call.__func__.__code__  # type: ignore[attr-defined]
+"""Where pytest catches what a step of a test or a collector raises."""
+
+
+def _audit(
+    event: str, arguments: tuple[object, ...], /, watched: frozenset[str] = SOCKET_EVENTS
+) -> None:
+    """Called by Python for each event of https://docs.python.org/3/library/audit_events.html.
+
+    A test has a hundred events, and sockets hardly any: all others have to pass fast.
+    """
+    if event not in watched:
         return
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         connection, address = arguments[:2]

@@ -27,32 +27,33 @@ def pytest_configure() -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    with guard.watch(collector.nodeid, "collection"):
+    with guard.Watch(collector.nodeid, "collection"):
         report = yield
     _fail(report)
     return report
 
 
+# A wrapper for each step would take several times as long.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Step:
-    with guard.watch(item.nodeid, "setup", _is_free(item)):
+def pytest_runtest_protocol(item: pytest.Item) -> Step:
+    free = item.get_closest_marker("network") is not None
+    with guard.Watch(item.nodeid, "setup", free):
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> Step:
-    with guard.watch(item.nodeid, "", _is_free(item)):
-        return (yield)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    guard.step("setup")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Step:
-    with guard.watch(item.nodeid, "teardown", _is_free(item)):
-        return (yield)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    guard.step("")
 
 
-def _is_free(item: pytest.Item) -> bool:
-    return item.get_closest_marker("network") is not None
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    guard.step("teardown")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -65,6 +66,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Step:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    guard.calm()
     report = yield
     _fail(report)
     return report
