@@ -94,8 +94,8 @@ def set_environment(config: pytest.Config) -> None:
     config.stash[_environment_set] = True
     stack = ExitStack()
     config.add_cleanup(stack.close)
-    if config.getoption("markexpr", "") == "unit":
-        # The ports stay closed: a unit test starts no server, and finds no real one.
+    if config.getoption("markexpr", "") == "unit" or config.option.collectonly:
+        # The ports stay closed: nothing starts a server, and nothing finds a real one.
         for name, dependency in known().items():
             held = stack.enter_context(hold_port())
             environment.urls[name] = dependency.url(held.getsockname()[1], "none")
