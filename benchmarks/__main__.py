@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import copying, guard, isolation, memory, start
+from . import copying, first_hour, guard, isolation, memory, start
 from .machine import describe
 from .report import Report
 from .workspace import CannotRun, Workspace
 
 BENCHMARKS: dict[str, Callable[[Workspace], Report]] = {
     "copy": copying.measure,
+    "first-hour": first_hour.measure,
     "guard": guard.measure,
     "isolation": isolation.measure,
     "start": start.measure,
