@@ -221,6 +221,25 @@ def test_bad_answer_in_the_answers_file_is_one_line(
     assert answers.read_text() == before
 
 
+@pytest.mark.parametrize(
+    "written", ["<<<<<<< before updating\nci: none\n", "dependencies: [redis\n"]
+)
+def test_answers_file_that_is_no_yaml_is_named_and_stays(
+    template: Path, tmp_path: Path, written: str
+) -> None:
+    answers = tmp_path / "shop" / ".copier-answers.yml"
+    answers.parent.mkdir()
+    answers.write_text(written)
+
+    done = copy(template, answers.parent)
+
+    # Copier reads it before it reads the template, so the sentence is YAML's.
+    assert done.code != 0
+    assert f'in "{answers}", line ' in done.output
+    assert answers.read_text() == written
+    assert list(answers.parent.iterdir()) == [answers]
+
+
 def test_answers_of_another_template_are_not_overwritten(template: Path, tmp_path: Path) -> None:
     answers = tmp_path / "shop" / ".copier-answers.yml"
     answers.parent.mkdir()

@@ -418,16 +418,37 @@ def test_server_that_falls_silent_ends_the_run_with_one_line(
     eventually(lambda: service.leftovers() == [])
 
 
+@pytest.mark.engine
+def test_container_that_is_paused_ends_the_run_with_one_line(checkout: Checkout) -> None:
+    service = checkout("user", "redis")
+    (service.path / "tests" / "integration" / "test_silent.py").write_text(SILENT)
+
+    command = ("-m", "", "--servers", "containers", "-k", "test_silent", "--servers-timeout", "8")
+    done = service.pytest(*command)
+
+    assert done.code == pytest.ExitCode.INTERNAL_ERROR, done.output
+    assert "\ntestbed: redis: no answer for 8 s: Timeout" in done.output
+    assert "Traceback" not in done.output
+    eventually(lambda: service.leftovers() == [])
+
+
 SILENT = """
-import signal, psutil, redis
+import signal, subprocess, psutil, redis
 
 def test_silent(redis_url, testbed):
     # A client that waits for ever, as many do.
     client = redis.Redis.from_url(redis_url, socket_timeout=None)
     client.ping()
-    supervisor = int((testbed.run.folder / "supervisor.session").read_text())
-    for server in psutil.Process(supervisor).children():
-        server.send_signal(signal.SIGSTOP)
+    if testbed.run.find("redis").source == "containers":
+        label = f"label=com.docker.compose.project=testbed-{testbed.run.id}"
+        listing = subprocess.run(
+            ["docker", "ps", "--quiet", "--filter", label], capture_output=True, text=True, check=True
+        )
+        subprocess.run(["docker", "pause", *listing.stdout.split()], check=True)
+    else:
+        supervisor = int((testbed.run.folder / "supervisor.session").read_text())
+        for server in psutil.Process(supervisor).children():
+            server.send_signal(signal.SIGSTOP)
     client.get("key")
 """
 
