@@ -41,6 +41,16 @@ def all_example_files(facts: dict[str, Any]) -> list[str]:
     return [*facts["example_files"], *(path for paths in with_kinds for path in paths)]
 
 
+def listed_files(facts: dict[str, Any]) -> list[str]:
+    """Each path that a folder renders with some answers, as its listing names it."""
+    keys = ("files", "example_files", "asgi_files", "external_files")
+    found = [path for key in keys for path in facts.get(key, [])]
+    found += [path for paths in facts.get("files_with", {}).values() for path in paths]
+    found += [facts[key] for key in ("first_test", "file") if key in facts]
+    # The example has these with it too.
+    return found + [path for path in facts.get("bare_files", []) if path not in found]
+
+
 def third_parties() -> dict[str, dict[str, Any]]:
     """The external.yml of every folder by its name; `skeleton` is for all other names."""
     paths = sorted((TEMPLATE / "template" / "external").glob("*/external.yml"))
