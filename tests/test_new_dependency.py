@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from .conftest import Installed, commit, git, make_release, release
+from .contributing import files_to_add
 from .service import Service
 from .variants import TEMPLATE, default_images, dependencies, variants
 
@@ -155,11 +156,16 @@ class TestIntegrationEchoContract:
 }
 
 
+FOLDER = "template/dependencies/echo/"
+
+
 def add_echo(template: Path) -> None:
-    folder = template / "template" / "dependencies" / "echo"
-    for name, text in ECHO.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    """Add the files that CONTRIBUTING.md lists, one after the other, and no others."""
+    listed = files_to_add("a server", name="echo", kind="echo")
+    assert sorted(listed) == sorted(FOLDER + name for name in ECHO)
+    for path in listed:
+        (template / path).parent.mkdir(parents=True, exist_ok=True)
+        (template / path).write_text(ECHO[path.removeprefix(FOLDER)])
 
 
 @pytest.fixture
@@ -192,7 +198,7 @@ def test_folder_alone_makes_a_dependency(
 
     copier.run_copy(str(own_template), service.path, data=answers, defaults=True, quiet=True)
 
-    assert folders == {"template/dependencies/echo/"}
+    assert folders == {FOLDER}
     config = service.run(
         "docker", "compose", "-f", "docker-compose.test.yml", "config", "--services"
     )
