@@ -82,7 +82,7 @@ for _ in sys.stdin:
         "databases": execute("SELECT datname FROM pg_database ORDER BY 1"),
     }
     print(json.dumps({**state, "foreign": connections() - own - begun}), flush=True)
-processes.stop([folder / "postgres.process"])
+processes.stop([launcher])
 """
 
 
@@ -141,8 +141,11 @@ def real(render: Render, python: Path, tmp_path_factory: pytest.TempPathFactory)
             port = process.stdout.readline()
             assert port, "the server did not start"
             yield Real(int(port), process)
+        assert process.returncode == 0, "the server did not end"
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # The server's files are beside the folder, where its user can enter.
+        for path in folder.parent.glob(f"{folder.name}*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 MODELS = """\
