@@ -443,13 +443,13 @@ import pytest
 ENDED = Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def ended():
     yield
     ENDED.joinpath(os.environ["PYTEST_XDIST_WORKER"] + ".ended").touch()
 
 
-def test_uses_redis(ended, redis_client):
+def test_uses_redis(redis_client):
     redis_client.set("key", "value")
     # Who ends gives its database back, and the other worker could have it.
     until = time.monotonic() + 60
