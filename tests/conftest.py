@@ -1,6 +1,8 @@
 """Renders services for the meta-tests, each into a folder of its own, without trust."""
 
 import fcntl
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +17,23 @@ from .service import Service
 from .variants import EVERYTHING, TEMPLATE, variant_id, variants
 
 VERSION = "v1.0.0"
+RUNS_A_SUITE = {"installed", "everything", "contracts", "checkout"}
+"""Fixtures with an environment, in which the tests of a rendered service run."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & RUNS_A_SUITE:
+            item.add_marker("suite")
+        if "engine" in fixtures:
+            item.add_marker("engine")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    Service.allowed = item.get_closest_marker("suite") is not None
 
 
 @pytest.fixture(scope="session")
@@ -83,11 +102,24 @@ Checkout = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
-def render(template: Path) -> Render:
-    """Function that renders the template into a folder, with the given answers."""
+def render(template: Path, shared_folder: Path) -> Render:
+    """Function that renders the template into a folder, with the given answers.
+
+    What depends on the answers alone is rendered once for the run, and copied.
+    """
 
     def render(path: Path, **answers: Any) -> Service:
-        copier.run_copy(str(template), path, data=answers, defaults=True, quiet=True)
+        # Copier looks at what is there, and for a git repository above.
+        if path.exists() or any((parent / ".git").exists() for parent in path.parents):
+            copier.run_copy(str(template), path, data=answers, defaults=True, quiet=True)
+            return Service(path)
+        key = json.dumps([path.name, answers], sort_keys=True)
+        once = shared_folder / "rendered" / hashlib.sha256(key.encode()).hexdigest() / path.name
+        once.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(once.parent / "lock"):
+            if not once.exists():
+                copier.run_copy(str(template), once, data=answers, defaults=True, quiet=True)
+        shutil.copytree(once, path, symlinks=True)
         return Service(path)
 
     return render

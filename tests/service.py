@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
@@ -60,6 +61,8 @@ class Service:
 
     path: Path
     environment: dict[str, str] = field(default_factory=dict)
+    allowed: ClassVar[bool] = True
+    """Whether this test may install services and run their tests: `suite` says that it does."""
 
     @property
     def python(self) -> Path:
@@ -67,6 +70,7 @@ class Service:
 
     def install(self, *groups: str, constraints: Path | None = CONSTRAINTS) -> None:
         """Install the service into an empty environment, from its own pyproject.toml."""
+        self._must_be_allowed()
         uv = [sys.executable, "-m", "uv"]
         self._must([*uv, "venv", "--quiet", "--python", sys.executable, str(self.path / ".venv")])
         options = [option for group in groups for option in ("--group", group)]
@@ -97,6 +101,7 @@ class Service:
         return self.run(*self.pytest_command(*arguments), env=env, timeout=timeout)
 
     def pytest_command(self, *arguments: str) -> list[str]:
+        self._must_be_allowed()
         return [str(self.python), "-m", "pytest", *arguments]
 
     def clean_environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -131,6 +136,9 @@ class Service:
         code = "from tests.testbed.plugin import ROOT; from tests.testbed.run import runs_of; "
         code += "print(*(run.folder for run in runs_of(ROOT)), sep='\\n')"
         return [Path(line) for line in self.run(str(self.python), "-c", code).output.split()]
+
+    def _must_be_allowed(self) -> None:
+        assert self.allowed, "mark this test: @pytest.mark.suite"
 
     def _must(self, command: list[str]) -> None:
         done = self.run(*command)

@@ -54,6 +54,7 @@ def assert_clean(service: Service, python: Path | None = None) -> None:
         assert done.code == 0, done.output
 
 
+@pytest.mark.suite
 def test_rendered_files_are_those_of_the_answers(service: Service, apis: tuple[str, ...]) -> None:
     for name, facts in known().items():
         for path in facts["files"] + facts["example_files"]:
@@ -64,6 +65,7 @@ def test_rendered_files_are_those_of_the_answers(service: Service, apis: tuple[s
     assert (service.path / "tests" / "integration" / "api").exists() == bool(apis)
 
 
+@pytest.mark.suite
 def test_packages_of_the_apis_are_all_that_their_tests_need(service: Service) -> None:
     # All are imported; tests/test_choices.py runs the others.
     done = service.pytest("-m", "", "-k", "api or EndToEnd or external")
@@ -79,6 +81,7 @@ def test_served_app_needs_no_test_before_it(installed: Installed) -> None:
     assert done.all_passed, done.output
 
 
+@pytest.mark.suite
 def test_longest_package_name_leaves_the_formatter_nothing_to_do(
     render: Render, tmp_path: Path
 ) -> None:
@@ -89,6 +92,7 @@ def test_longest_package_name_leaves_the_formatter_nothing_to_do(
         assert done.code == 0, done.output
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("apis", [("grpc",)], ids=variant_id, indirect=True)
 def test_generated_code_is_what_the_documented_command_makes(service: Service) -> None:
     generated = service.path / "src" / "shop" / "generated"
@@ -118,6 +122,7 @@ app = Starlette(lifespan=lifespan)
 """
 
 
+@pytest.mark.suite
 def test_own_app_is_served_to_the_tests(render: Render, tmp_path: Path) -> None:
     service = render(
         tmp_path / "shop",
@@ -143,6 +148,7 @@ def test_unknown_app_leaves_a_hint_and_no_test(render: Render, tmp_path: Path) -
     assert not (service.path / "tests/integration/api").exists()
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("answers", "message"),
     [

@@ -151,6 +151,7 @@ BAD_ANSWERS: dict[str, tuple[Any, ...]] = {
 }
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("question", BAD_ANSWERS)
 def test_each_bad_answer_is_one_line_that_says_what_to_type(
     plain_template: Path, tmp_path: Path, question: str
@@ -180,6 +181,7 @@ def render_for(template: Path, folder: Path, answers: dict[str, Any]) -> None:
     copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     "answers",
     [
@@ -206,6 +208,7 @@ def test_each_form_of_a_good_answer_is_accepted(
     assert recorded["_commit"] == "v1.0.0"
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("question", [*TEXTS, *LISTS, "example", "ci"])
 def test_bad_answer_in_the_answers_file_is_one_line(
     template: Path, tmp_path: Path, question: str
@@ -253,6 +256,7 @@ def test_answers_of_another_template_are_not_overwritten(template: Path, tmp_pat
     assert list(answers.parent.iterdir()) == [answers]
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("folder", "package"),
     [
@@ -280,7 +284,8 @@ def test_answers_of_another_template_are_not_overwritten(template: Path, tmp_pat
 def test_default_package_name_is_always_valid(
     plain_template: Path, tmp_path: Path, folder: str, package: str
 ) -> None:
-    render_for(plain_template, tmp_path / folder, {"dependencies": []})
+    little = {"dependencies": [], "apis": [], "external_apis": [], "example": False, "ci": "none"}
+    render_for(plain_template, tmp_path / folder, little)
 
     assert (tmp_path / folder / "src" / package / "__init__.py").exists()
 
@@ -377,6 +382,7 @@ def test_missing_engine_is_one_message(installed: Installed, workers: list[str])
     assert done.count("passed") == 0
 
 
+@pytest.mark.suite
 def test_nothing_at_all_names_every_way(render: Render, tmp_path: Path) -> None:
     service = render(tmp_path / "shop", dependencies=["redis"])
     service.install("test")

@@ -65,6 +65,9 @@ CASES = {
     "existing-ci": Case({**EXISTING, **OWN, "requirements.txt": "pytest-randomly\n"}),
 }
 
+DEFAULT_FIRST = ["default", *(pytest.param(case, marks=pytest.mark.suite) for case in [*CASES][1:])]
+"""All cases; without the tests marked `suite`, the default one."""
+
 
 def put(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
@@ -212,7 +215,7 @@ def assert_actionlint_accepts(workflow: Path) -> None:
     must([program, str(workflow)])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", DEFAULT_FIRST)
 def test_linters_accept_the_pipeline(
     rendered: Callable[[str, str], Service], case: str, ci: str
 ) -> None:
@@ -221,7 +224,7 @@ def test_linters_accept_the_pipeline(
     assert_linters_accept(pipeline(service, ci), ci)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", DEFAULT_FIRST)
 def test_actionlint_accepts_the_workflow(
     rendered: Callable[[str, str], Service], case: str
 ) -> None:
@@ -335,6 +338,7 @@ def test_linter_and_types_are_checked_where_the_project_is_new(
             assert done.code == 0, done.output
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("levels", [(), ("services", "my shop")], ids=["root", "subfolder"])
 def test_pipeline_of_a_subfolder_runs_there_and_for_its_changes(
     template: Path, tmp_path: Path, ci: str, levels: tuple[str, ...]
@@ -380,6 +384,7 @@ def test_pipeline_of_a_subfolder_runs_there_and_for_its_changes(
     must([sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(checked)])
 
 
+@pytest.mark.suite
 def test_update_keeps_the_folder_of_the_pipeline(template: Path, tmp_path: Path, ci: str) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch", "main")
     path = tmp_path / "services" / "shop"
@@ -476,6 +481,7 @@ RUN = [
 ]
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("case", "ci"),
     [pytest.param(*each, marks=pytest.mark.engine if each[1] == "github" else ()) for each in RUN],
@@ -572,6 +578,7 @@ def test_shards_run_every_test_once_with_the_durations_of_the_comment(
     assert all(shards)
 
 
+@pytest.mark.suite
 @pytest.mark.engine
 def test_images_are_saved_and_loaded(
     rendered: Callable[[str, str], Service], tmp_path: Path, engine: None
@@ -609,6 +616,7 @@ def copy_into(template: Path, path: Path, *options: str) -> str:
     return done.stderr
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("files", [EXISTING, {}], ids=["existing", "new"])
 def test_pipeline_of_the_repository_stays_and_ours_stands_beside_it(
     template: Path, tmp_path: Path, files: Mapping[str, str], ci: str
@@ -634,6 +642,7 @@ def test_pipeline_of_the_repository_stays_and_ours_stands_beside_it(
         assert "include:" not in message
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("files", "default"),
     [
@@ -664,6 +673,7 @@ def test_none_renders_no_pipeline_and_needs_no_package(render: Render, tmp_path:
     assert "pytest-split" not in (service.path / "pyproject.toml").read_text()
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(("old", "new"), [("github", "gitlab"), ("gitlab", "none")])
 def test_update_exchanges_the_pipeline_and_keeps_own_edits(
     render: Render, tmp_path: Path, old: str, new: str
@@ -689,6 +699,7 @@ def test_update_exchanges_the_pipeline_and_keeps_own_edits(
     assert {line[3:] for line in changed} == expected
 
 
+@pytest.mark.suite
 def test_own_edits_of_the_pipeline_survive_another_dependency(
     render: Render, tmp_path: Path, ci: str
 ) -> None:

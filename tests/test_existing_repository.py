@@ -16,6 +16,8 @@ from .conftest import commit, exclusive, git
 from .service import CONSTRAINTS, Service
 from .variants import dependencies, variants
 
+pytestmark = pytest.mark.suite
+
 DEFAULTS = [name for name, facts in dependencies().items() if facts.get("default")]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 

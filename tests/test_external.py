@@ -15,6 +15,8 @@ from .conftest import Render, commit, git
 from .service import Service
 from .test_bad_input import copy
 
+pytestmark = pytest.mark.suite
+
 EMBEDDED = ("--servers", "embedded")
 WITH_SANDBOX = [
     f"tests/integration/external/test_{name}.py" for name in ("payment_gateway", "auth_provider")

@@ -1,5 +1,6 @@
 """The folders of the template: each lists the files that it has, and no two render one path."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import make_release, release
 from .service import Outcome
 from .test_bad_input import copy
 from .test_new_dependency import add_echo
@@ -52,10 +52,10 @@ ECHO = "template/dependencies/echo"
 
 
 @pytest.fixture
-def own_template(tmp_path: Path) -> Path:
-    """The template with a server of its own, as a repository that the test may change."""
+def own_template(template: Path, tmp_path: Path) -> Path:
+    """The template with one more server, as a folder that the test may change."""
     target = tmp_path / "template"
-    make_release(target, "v1.0.0")
+    shutil.copytree(template, target, ignore=shutil.ignore_patterns(".git"))
     add_echo(target)
     return target
 
@@ -68,7 +68,6 @@ def put(template: Path, path: str, listing: str = f"{ECHO}/dependency.yml") -> N
     file.write_text(yaml.safe_dump(facts))
     (file.parent / path).parent.mkdir(parents=True, exist_ok=True)
     (file.parent / path).touch()
-    release(template, "v1.1.0")
 
 
 def copy_with_echo(template: Path, *options: str) -> Outcome:
@@ -114,10 +113,8 @@ def test_path_of_two_third_parties_stops_the_copy(own_template: Path) -> None:
 
     assert done.code != 0
     folders = "template/external/skeleton for geo and template/external/skeleton for weather"
-    assert (
-        f"rename tests/fixtures/any.py in one of these folders, as both render it: {folders}"
-        in (done.output)
-    )
+    advice = "rename tests/fixtures/any.py in one of these folders, as both render it: "
+    assert advice + folders in done.output
 
 
 def test_path_of_a_folder_that_is_not_chosen_is_free(own_template: Path) -> None:

@@ -15,6 +15,8 @@ from .conftest import Checkout, Installed, Render, git
 from .service import Outcome, Service
 from .variants import default_images, dependencies, variants
 
+pytestmark = pytest.mark.suite
+
 ALL = variants()[-1]
 QUICK = "redis"
 """The dependency whose server starts in the least time."""

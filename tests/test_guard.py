@@ -16,6 +16,8 @@ import pytest
 from .conftest import Render, exclusive
 from .service import CONSTRAINTS, Outcome, Service
 
+pytestmark = pytest.mark.suite
+
 PROBES = Path(__file__).with_name("probes")
 CLIENTS = [
     "aiokafka",

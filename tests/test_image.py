@@ -30,7 +30,7 @@ ENV PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0
 """
 SECONDS = 30.0
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.suite]
 
 
 def docker(*arguments: str, cwd: Path | None = None) -> str:

@@ -10,6 +10,8 @@ from .conftest import Render
 from .service import CONSTRAINTS, Service
 from .variants import variants
 
+pytestmark = pytest.mark.suite
+
 ALL = list(variants()[-1])
 SOME = ("--servers", "embedded", "-k", "Contract or api or EndToEnd")
 """All tests are imported, and these use every package."""

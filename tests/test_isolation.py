@@ -10,6 +10,8 @@ from .conftest import Render
 from .service import Outcome, Service
 from .test_run import servers
 
+pytestmark = pytest.mark.suite
+
 MODELS = """
 import sqlalchemy as sa
 from sqlalchemy import event

@@ -11,6 +11,8 @@ import pytest
 
 from .conftest import commit, git
 
+pytestmark = pytest.mark.suite
+
 ROLES = ("AUTHOR", "COMMITTER")
 
 

@@ -19,6 +19,8 @@ from .service import Service
 from .variants import EVERYTHING, all_example_files, apis, dependencies, third_parties
 from .warm import WarmPytest
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = "src/package/"
 OPTIONS = ("-x", "-q", "-m", "not slow", "--servers", "embedded", "-p", "no:cacheprovider")
 SECONDS = 240

@@ -321,6 +321,7 @@ except OSError as error:
     assert done.output.splitlines() == ["[Errno 28] No space left on device"], done.output
 
 
+@pytest.mark.suite
 def test_silent_engine_costs_seconds(
     python: Callable[..., Outcome], docker: Callable[[str], str]
 ) -> None:
@@ -548,6 +549,7 @@ def segment_makers() -> list[int]:
     return [int(row.split()[4]) for row in rows]
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_leave_nothing(checkout: Checkout) -> None:
     """`scripts/kill-test` is the long version."""
     kills = Kills(checkout("user"), "embedded", seed=random.randrange(10**6))

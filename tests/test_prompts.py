@@ -17,6 +17,8 @@ from copier._main import Worker
 from copier._user_data import Question
 from copier.errors import UserMessageError
 
+pytestmark = pytest.mark.suite
+
 DOWN, ENTER, INTERRUPT, DELETE_LINE = "\x1b[B", "\r", "\x03", "\x15"
 TIMEOUT = 60.0
 

@@ -15,6 +15,8 @@ from .conftest import Installed, commit, git, make_release, release
 from .service import Service
 from .variants import FOLDERS, dependencies, variants
 
+pytestmark = pytest.mark.suite
+
 ALL = variants()[-1]
 EXAMPLE_FILE = "src/shop/services/users.py"
 

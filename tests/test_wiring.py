@@ -16,6 +16,8 @@ import pytest
 from .conftest import Render, commit, exclusive, git, make_release, release
 from .service import CONSTRAINTS, Outcome, Service
 
+pytestmark = pytest.mark.suite
+
 ANSWERS = {
     "dependencies": ["postgres"],
     "apis": ["rest"],
