@@ -21,6 +21,11 @@ RUNS_A_SUITE = {"installed", "everything", "contracts", "checkout"}
 """Fixtures with an environment, in which the tests of a rendered service run."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "write what is rendered to tests/golden instead of comparing it"
+    parser.addoption("--update-golden", action="store_true", help=text)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
