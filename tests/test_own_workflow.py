@@ -64,3 +64,12 @@ def test_it_runs_the_command_of_the_readme_and_has_all_tags(workflow: dict[Any, 
     assert command == f'sudo env "PATH=$PATH" {program}'
     (job,) = workflow["jobs"].values()
     assert job["steps"][0]["with"]["fetch-depth"] == 0
+
+
+def test_last_check_is_the_test_command_of_the_readme_with_all_tests() -> None:
+    readme = (TEMPLATE / "README.md").read_text()
+    (command,) = re.findall(r"^\$ (\S+) .*every variant", readme, re.MULTILINE)
+
+    # The last line, so that its exit code is that of the run.
+    assert (TEMPLATE / ".ci" / "run").read_text().splitlines()[-1] == command
+    assert os.access(TEMPLATE / command, os.X_OK)
