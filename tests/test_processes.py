@@ -403,6 +403,25 @@ def test_end_of_a_run_without_its_engine_is_one_line(
     assert service.leftovers() == []
 
 
+def test_collecting_asks_no_engine_and_has_addresses(
+    checkout: Checkout, docker: Callable[[str], str], tmp_path: Path
+) -> None:
+    service = checkout("user")
+    asked = tmp_path / "asked"
+    path = docker(f"touch {asked}; exit 1")
+    (service.path / "tests" / "integration" / "test_import.py").write_text(
+        "import os\nURL = os.environ['DATABASE_URL']\n\n\ndef test_of_import(): ...\n"
+    )
+
+    done = service.pytest(
+        "--collect-only", "-q", "tests/integration/test_import.py", env={"PATH": path}
+    )
+
+    assert done.code == 0, done.output
+    assert "::test_of_import" in done.output
+    assert not asked.exists()
+
+
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "worker"])
 def test_server_that_falls_silent_ends_the_run_with_one_line(
     checkout: Checkout, options: tuple[str, ...]

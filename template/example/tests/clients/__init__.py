@@ -1,13 +1,18 @@
 """Customers of the shop: what people do with it, by each of its APIs. Workflows and end-to-end tests are told in their terms."""
 
+from __future__ import annotations
+
 {% if wiring.sign_in %}
 from collections.abc import Callable
 {% endif %}
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import OrderStatus
+
+# Fixture modules import this one, and the adapters of all servers take long to import.
+if TYPE_CHECKING:
+    from {{ package_name }}.bootstrap import Shop
 
 PASSWORD = "SecurePass123!"
 
