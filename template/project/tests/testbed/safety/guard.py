@@ -55,18 +55,10 @@ PLUMBING = {
 """Packages that connect for another one, which is their caller."""
 RUNNERS = {"__main__", "_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "runpy", "xdist"}
 """Packages that call the tests."""
-SOCKET_EVENTS = frozenset(
-    f"socket.{name}"
-    for name in (
-        "bind",
-        "connect",
-        "getaddrinfo",
-        "gethostbyaddr",
-        "gethostbyname",
-        "sendmsg",
-        "sendto",
-    )
-)
+CONNECTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+LOOKS_UP = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+EVENTS = {*CONNECTS, *LOOKS_UP, "socket.bind"}
+"""What the guard listens to, of https://docs.python.org/3/library/audit_events.html."""
 TOOLS = {"pydevd", "_pydevd_bundle", "_pydev_bundle", "debugpy", "execnet"}
 """Debuggers and pytest-xdist, which are no part of the tests."""
 ENTRY = re.compile(r"(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])(:(?P<port>\d+))?")
@@ -202,18 +194,18 @@ class Watch(_During):
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         _Guard.watched = ""
-        calm()
+        _calm()
 
 
 def step(name: str) -> None:
     """Say in each later refusal of the watched test that it happened during this step."""
-    calm()
+    _calm()
     phase = Phase(_Guard.watched, name, _Guard.phase.unguarded)
     _Guard.phase = phase
     _context.set(phase)
 
 
-def calm() -> None:
+def _calm() -> None:
     """Stop interrupting: what was refused a connection has ended."""
     if _Guard.hanging:
         _Guard.hanging.set()
@@ -341,30 +333,26 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         pytest.fail("a client did not end after it was refused a connection", pytrace=False)
 
 
-_CATCHES = pytest.CallInfo.from_call.__func__.__code__  # type: ignore[attr-defined]
+_CATCHES = pytest.CallInfo.from_call.__code__
 """Where pytest catches what a step of a test or a collector raises."""
 
 
-def _audit(
-    event: str, arguments: tuple[object, ...], /, watched: frozenset[str] = SOCKET_EVENTS
-) -> None:
-    """Called by Python for each event of https://docs.python.org/3/library/audit_events.html.
-
-    A test has a hundred events, and sockets hardly any: all others have to pass fast.
-    """
-    if event not in watched:
+def _audit(event: str, arguments: tuple[object, ...]) -> None:
+    """Called by Python for each audit event."""
+    # A test has a hundred of them, and sockets hardly any: the others have to pass fast.
+    if event not in EVENTS:
         return
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+    if event in CONNECTS:
         connection, address = arguments[:2]
         if isinstance(address, str | bytes) and address:
             check(socket_path(address), None)
         elif isinstance(address, tuple) and _is_internet(connection):
             host, port = address[:2]
             check(host if isinstance(host, str) else host.decode(), port)
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+    elif event in LOOKS_UP:
         if host := arguments[0]:
             check_name(host.decode() if isinstance(host, bytes) else str(host))
-    elif event == "socket.bind":
+    else:
         with contextlib.suppress(TypeError):  # one that cannot be referred to weakly
             _Guard.bound.add(arguments[0])  # type: ignore[arg-type]
 

@@ -66,7 +66,6 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Step:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    guard.calm()
     report = yield
     _fail(report)
     return report
