@@ -8,7 +8,7 @@ from collections.abc import Callable
 from statistics import median
 
 from .report import Report, Row
-from .workspace import PROBES, Workspace, must, require_engine
+from .workspace import COMPOSE, PROBES, Workspace, must, require_engine
 from tests.service import Outcome, Service
 
 ROUNDS = 7
@@ -16,19 +16,19 @@ CONTAINER_ROUNDS = 5
 OPTIONS = ("-p", "no:valkey", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
 """What the rendered suite runs without, a bare one does without too."""
 METHOD = f"""\
-Pairs of commands in turns, the median of {ROUNDS} ratios ({CONTAINER_ROUNDS} with containers). "Fastest runs": the ratio of the
-fastest. Collecting: `pytest --collect-only` of one module with the rendered conftest, and with one
-written by hand that imports the same drivers (probes/handwritten). Unit tests: `pytest`, and as many
-empty tests without a conftest. One test: PostgreSQL and Redis in containers, started for the run by
-the rendered fixtures, and by fixtures that use testcontainers, without its container that cleans up
-after a killed run. Waiting: the share of a whole run,
-embedded and serial, in which pytest's process does not work."""
+Pairs of commands in turns, the median of {ROUNDS} ratios ({CONTAINER_ROUNDS} with containers). "Fastest runs": the
+ratio of the fastest. Collecting: `pytest --collect-only` of one module with the rendered conftest,
+and with one written by hand that imports the same drivers (probes/handwritten). Unit tests:
+`pytest`, and as many empty tests without a conftest. One test: PostgreSQL and Redis in containers,
+started for the run by the rendered fixtures, and by fixtures that use testcontainers, without its
+container that cleans up after a killed run. Waiting: the share of a whole run, embedded and serial,
+in which pytest's process does not work."""
 
 
 def measure(workspace: Workspace) -> Report:
     require_engine()
     service = workspace.service
-    hand = copy_probes(workspace, "handwritten")
+    hand = by_hand(workspace)
     bare = Service(workspace.folder / "bare")
     bare.path.mkdir()
     count = re.search(r"(\d+) passed", must(service.pytest()).output)
@@ -63,20 +63,16 @@ def measure(workspace: Workspace) -> Report:
     return Report("first-hour", METHOD, [*rows, waiting(workspace)])
 
 
-def copy_probes(workspace: Workspace, name: str) -> Service:
-    folder = workspace.folder / name
-    shutil.copytree(PROBES / name, folder)
+def by_hand(workspace: Workspace) -> Service:
+    """A folder with the same test and a conftest that is written by hand."""
+    folder = workspace.folder / "handwritten"
+    shutil.copytree(PROBES / "handwritten", folder)
     shutil.copy(PROBES / "test_one.py", folder)
-    images = workspace.service.run(str(workspace.service.python), "-c", IMAGES).output.split()
-    environment = dict(zip(("POSTGRES_IMAGE", "REDIS_IMAGE"), images, strict=True))
-    return Service(folder, {**environment, "TESTCONTAINERS_RYUK_DISABLED": "true"})
-
-
-IMAGES = """
-import re
-text = open("docker-compose.test.yml").read()
-print(*(re.search(r"\\{%s_IMAGE:-([^}]+)" % name, text)[1] for name in ("POSTGRES", "REDIS")))
-"""
+    environment = {"TESTCONTAINERS_RYUK_DISABLED": "true"}
+    for name in ("postgres", "redis"):
+        command = (*COMPOSE, "config", "--images", f"test-{name}")
+        environment[f"{name.upper()}_IMAGE"] = must(workspace.service.run(*command)).output.strip()
+    return Service(folder, environment)
 
 
 def pytest(service: Service, tests: Service, *options: str) -> Outcome:

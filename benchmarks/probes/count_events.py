@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from blocks import kind_of
 
 _count = 0
 _events: dict[str, list[int]] = defaultdict(list)
@@ -25,7 +26,7 @@ sys.addaudithook(_audit)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
     before = _count
     handled = yield
-    _events[item.name.partition("[")[0]].append(_count - before)
+    _events[kind_of(item)].append(_count - before)
     return handled
 
 

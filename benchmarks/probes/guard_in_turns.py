@@ -6,7 +6,6 @@ taken away again: what it adds to an event is measured before the guard comes an
 
 import json
 import os
-import re
 import sys
 import time
 from collections import defaultdict
@@ -14,8 +13,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from blocks import block_of, kind_of
 
-BLOCK = 10
+pytest_plugins = ["blocks"]
+
 EVENT = ("object.__getattr__", None, "__code__")
 """The event that a test has most often."""
 CALLS = 20_000
@@ -43,29 +44,20 @@ _bare = seconds_of_an_event()
 """Measured when this is loaded, which is before the guard."""
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _number(item) // BLOCK)
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
     manager, hooks = item.config.pluginmanager, sys.modules["tests.testbed.safety.hooks"]
-    pair, second = divmod(_number(item) // BLOCK, 2)
+    pair, second = divmod(block_of(item), 2)
     # Which one comes first takes turns too.
     wanted = second == pair % 2
     if wanted != manager.is_registered(hooks):
         (manager.register if wanted else manager.unregister)(hooks)
-    test = item.name.partition("[")[0]
     begun = time.process_time()
     handled = yield
-    _blocks["with" if wanted else "without"][test][pair].append(time.process_time() - begun)
+    _blocks["with" if wanted else "without"][kind_of(item)][pair].append(
+        time.process_time() - begun
+    )
     return handled
-
-
-def _number(item: pytest.Item) -> int:
-    found = re.search(r"\[(\d+)\]$", item.name)
-    return int(found[1]) if found else 0
 
 
 @pytest.hookimpl(tryfirst=True)

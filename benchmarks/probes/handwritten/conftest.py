@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-import psycopg  # noqa: F401  # the driver that SQLAlchemy would import at the first connection
+import psycopg
 import pytest
 import redis
 from sqlalchemy import Engine, create_engine
@@ -16,7 +16,7 @@ def engine() -> Iterator[Engine]:
 
     image = os.environ["POSTGRES_IMAGE"]
     with PostgresContainer(image, driver="psycopg") as container:
-        engine = create_engine(container.get_connection_url())
+        engine = create_engine(container.get_connection_url(), module=psycopg)
         yield engine
         engine.dispose()
 
