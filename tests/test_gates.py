@@ -157,6 +157,17 @@ def test_rendered_service_misses_no_gate(installed: Installed) -> None:
     assert len(re.findall(r"^ *\d+\.\d\d s  tests/", done.output, re.MULTILINE)) == 10
 
 
+def test_service_without_an_api_or_a_server_misses_no_gate(
+    render: Render, everything: Service, tmp_path: Path
+) -> None:
+    service = render(tmp_path / "shop", dependencies=[], apis=[])
+    (service.path / ".venv").symlink_to(everything.path / ".venv")
+
+    done = run_gates(service, env={"PYTHONPATH": "src"})
+
+    assert (done.code, done.missed) == (0, []), done.output
+
+
 def test_flows_of_the_sign_in_cover_it_without_any_api(
     render: Render, everything: Service, tmp_path: Path
 ) -> None:

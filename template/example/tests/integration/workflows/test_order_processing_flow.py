@@ -108,6 +108,18 @@ class TestIntegrationOrderProcessingFlow:
 
         assert shop.inventory.get_item(SKU).quantity == 10
 
+    def test_cancelled_order_releases_the_stock_and_is_never_paid(
+        self, shop: Shop, database: Database
+    ) -> None:
+        order = shop.orders.place(stocked(database), SKU, 3)
+
+        shop.orders.cancel(order.id)
+
+        assert shop.inventory.get_item(SKU).quantity == 10
+        with pytest.raises(InvalidOrder):
+            shop.orders.pay(order.id)
+        assert shop.orders.get(order.id).status is OrderStatus.CANCELLED
+
     def test_order_is_placed_and_paid_by_each_api(
         self, shop_client: ShopClient, committed_shop: Shop
     ) -> None:

@@ -1,10 +1,19 @@
+import threading
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
 from {{ package_name }}.adapters.memory import InMemoryMailer
 from {{ package_name }}.bootstrap import Shop
-from {{ package_name }}.domain import Event, EventRefused, InvalidCredentials
+from {{ package_name }}.domain import (
+    EmailTaken,
+    Event,
+    EventRefused,
+    InvalidCredentials,
+    Unavailable,
+)
+from {{ package_name }}.entrypoints import consumer
 from {{ package_name }}.ports import Broker
 
 from tests.clients import PASSWORD, ShopClient, access_token
@@ -69,6 +78,36 @@ class TestIntegrationUserRegistrationFlow:
         assert (welcomed.type, welcomed.key) == ("user_welcomed", str(user_id))
         assert welcomed.data == {"email": EMAIL, "name": "New User"}
 
+    def test_address_belongs_to_whoever_verifies_it(self, shop: Shop) -> None:
+        impostor = shop.users.register(EMAIL, "AnotherPass456!", "Impostor")
+        old_token = shop.users.verification_token(impostor.id) or ""
+
+        access_token(shop, EMAIL)
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.verify_email(impostor.id, old_token)
+        with pytest.raises(EmailTaken):
+            shop.users.register(EMAIL, "AnotherPass456!", "Impostor")
+        assert shop.users.authenticate(EMAIL, PASSWORD).user_id == impostor.id
+
+    @pytest.mark.parametrize(
+        ("email", "password"), [(EMAIL, "wrong"), ("nobody@example.com", PASSWORD)]
+    )
+    def test_wrong_credentials_open_no_session(self, shop: Shop, email: str, password: str) -> None:
+        access_token(shop, EMAIL)
+
+        with pytest.raises(InvalidCredentials):
+            shop.users.authenticate(email, password)
+
+    def test_guessed_tokens_are_refused(self, shop: Shop) -> None:
+        user = shop.users.register(EMAIL, PASSWORD, "New User")
+
+        for user_id in (user.id, uuid4()):
+            with pytest.raises(InvalidCredentials):
+                shop.users.verify_email(user_id, "guess")
+        with pytest.raises(InvalidCredentials):
+            shop.users.current_user("guess")
+
     def test_deactivated_user_is_logged_out(self, shop: Shop) -> None:
         token = access_token(shop, EMAIL)
         user = shop.users.current_user(token)
@@ -98,3 +137,34 @@ class TestIntegrationUserRegistrationFlow:
         shop.events.relay()
 
         assert [event.key for event in published(1)] == [str(second.id)]
+
+    def test_worker_sends_the_mail_when_the_broker_is_back(
+        self,
+        committed_shop: Shop,
+        broker: Broker,
+        mailer: InMemoryMailer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        publish, send = broker.publish, mailer.send
+        failures = iter([Unavailable("simulated")])
+        stop = threading.Event()
+
+        def away_once(event: Event) -> None:
+            for failure in failures:
+                raise failure
+            publish(event)
+
+        def send_and_stop(to: str, subject: str, text: str) -> None:
+            send(to, subject, text)
+            stop.set()
+
+        monkeypatch.setattr(broker, "publish", away_once)
+        monkeypatch.setattr(mailer, "send", send_and_stop)
+        committed_shop.users.register(EMAIL, PASSWORD, "New User")
+
+        limit = threading.Timer(SECONDS, stop.set)
+        limit.start()
+        consumer.run(committed_shop, stop, pause=0.05)
+        limit.cancel()
+
+        assert [address for address, _ in mailer.sent] == [EMAIL]
