@@ -1,5 +1,9 @@
-"""Every choice of APIs crossed with third parties and a database: clean and green, embedded and in containers."""
+"""Every choice of APIs crossed with third parties and a database is clean; a sample with all pairs is green.
 
+All of them run with `CHOICES=all scripts/test tests/test_choices.py`.
+"""
+
+import os
 import sys
 from itertools import combinations, product
 from pathlib import Path
@@ -20,6 +24,13 @@ THIRD_PARTIES = {
 }
 DATABASES: list[tuple[str, ...]] = [(), ("postgres",)]
 CHOICES = list(product(APIS, THIRD_PARTIES, DATABASES))
+SAMPLE = [
+    (offered, third_parties, DATABASES[(row + column) % len(DATABASES)])
+    for row, offered in enumerate(APIS)
+    for column, third_parties in enumerate(THIRD_PARTIES)
+]
+"""Has every pair of answers to two of the three questions."""
+RUN = CHOICES if os.environ.get("CHOICES") == "all" else SAMPLE
 SUITE = "(integration or e2e) and not slow"
 """Unit tests are the same in every choice."""
 
@@ -58,6 +69,13 @@ def test_formatter_linter_and_type_checker_find_nothing(
         assert done.code == 0, done.output
 
 
+def test_sample_has_every_pair_of_answers() -> None:
+    for first, second in combinations(range(3), 2):
+        pairs = {(choice[first], choice[second]) for choice in CHOICES}
+        assert {(choice[first], choice[second]) for choice in SAMPLE} == pairs
+
+
+@pytest.mark.parametrize("chosen", RUN, ids=choice_id, indirect=True)
 def test_suite_passes_embedded(chosen: Service) -> None:
     # The journey of those with a server is in containers below.
     layers = "integration and not slow" if "postgres" in chosen.path.parent.name else SUITE
@@ -69,7 +87,7 @@ def test_suite_passes_embedded(chosen: Service) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize(
     "chosen",
-    [choice for choice in CHOICES if choice[2]],
+    [choice for choice in RUN if choice[2]],
     ids=choice_id,
     indirect=True,
 )

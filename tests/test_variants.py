@@ -1,4 +1,7 @@
-"""Every variant is clean, complete and green, in each way that its servers can be provided."""
+"""Every variant is clean and complete; each server alone and all of them are green, from each source.
+
+The suites of pairs run with `VARIANTS=all scripts/test tests/test_variants.py`.
+"""
 
 import subprocess
 import sys
@@ -9,7 +12,7 @@ import yaml
 
 from .conftest import Installed
 from .service import Service
-from .variants import dependencies, variant_id, variants
+from .variants import dependencies, run_variants, variant_id, variants
 
 
 @pytest.fixture(params=variants(), ids=variant_id)
@@ -99,6 +102,7 @@ def test_unit_tests_run_by_default_and_start_nothing(
     assert done.count("deselected") == 0
 
 
+@pytest.mark.parametrize("variant", run_variants(), ids=variant_id, indirect=True)
 def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
     # What takes long runs once, with all dependencies.
     selection = "" if variant == variants()[-1] else "not slow"
@@ -110,7 +114,7 @@ def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("variant", variants()[1:], ids=variant_id, indirect=True)
+@pytest.mark.parametrize("variant", run_variants()[1:], ids=variant_id, indirect=True)
 def test_suite_passes_in_containers(
     installed: Installed, variant: tuple[str, ...], engine: None
 ) -> None:

@@ -1,5 +1,6 @@
 """The variants under test come from the dependency folders, so a new folder adds its own."""
 
+import os
 import re
 from collections.abc import Iterable
 from itertools import combinations
@@ -23,6 +24,12 @@ def variants() -> list[tuple[str, ...]]:
     """None, each alone, every pair, and all."""
     names = list(dependencies())
     return [(), *((name,) for name in names), *combinations(names, 2), tuple(names)]
+
+
+def run_variants() -> list[tuple[str, ...]]:
+    """Those whose suites run: none, each alone, and all. `VARIANTS=all` adds the pairs."""
+    found = variants()
+    return found if os.environ.get("VARIANTS") == "all" else [v for v in found if len(v) != 2]
 
 
 def variant_id(variant: Iterable[str]) -> str:
