@@ -241,6 +241,9 @@ def test_own_tests_and_the_testbeds_run_side_by_side(
     assert done.answers["dependencies"] == DEFAULTS
     assert done.answers["example"] is False
     assert_untouched(done)
+    # It would change the line endings of their files.
+    assert not (service.path / ".gitattributes").exists()
+    assert (service.path / "tests" / "testbed" / ".gitattributes").exists()
     assert ("tests/README.md" in done.message) == ("tests/README.md" not in LAYOUTS[layout])
     assert_contracts_ran(output, DEFAULTS)
     for name in own_tests:

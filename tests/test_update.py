@@ -227,6 +227,27 @@ def test_unchanged_answers_on_the_same_release_change_nothing(committed: Committ
     assert git(service.path, "status", "--porcelain") == ""
 
 
+def test_checkout_as_on_windows_has_the_line_endings_of_the_template(committed: Committed) -> None:
+    service = committed(ALL[0])
+    git(service.path, "config", "core.autocrlf", "true")
+    for name in git(service.path, "ls-files").splitlines():
+        (service.path / name).unlink()
+
+    git(service.path, "checkout", "--", ".")
+
+    for name in git(service.path, "ls-files").splitlines():
+        assert b"\r" not in (service.path / name).read_bytes(), name
+
+
+def test_testbed_is_vendored_for_code_review(committed: Committed) -> None:
+    service = committed(ALL[0])
+    paths = ["tests/testbed/plugin.py", "tests/testbed/safety/guard.py", "tests/fixtures/shop.py"]
+
+    shown = git(service.path, "check-attr", "linguist-vendored", *paths)
+
+    assert [line.rpartition(" ")[2] for line in shown.splitlines()] == ["set", "set", "unspecified"]
+
+
 def test_release_merges_with_own_edits_of_the_same_files(
     committed: Committed, own_template: Path
 ) -> None:
