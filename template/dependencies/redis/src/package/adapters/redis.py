@@ -19,7 +19,7 @@ RETRY = Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=2)
 
 
 class RedisCache:
-    """Values as JSON. `client` has to decode responses. Each method raises Unavailable if Redis does not answer."""
+    """Values as JSON. Each method raises Unavailable if Redis does not answer."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -30,7 +30,6 @@ class RedisCache:
         """The cache that the settings name; its connections are closed at the end of the block."""
         with Redis.from_url(
             settings.url,
-            decode_responses=True,
             socket_timeout=settings.timeout_seconds,
             retry=RETRY,
         ) as client:

@@ -93,7 +93,7 @@ class TestIntegrationPaymentGateway:
         payment_gateway_server: HTTPServer,
         payment_gateway_fake: FakePaymentGateway,
     ) -> None:
-        for status in (500, 503):
+        for status in (429, 500):
             payment_gateway_server.expect_oneshot_request(PATH).respond_with_data("", status)
 
         intent = payment_gateway_client.create_intent(1000, "usd", "order-1")
@@ -124,9 +124,10 @@ class TestIntegrationPaymentGateway:
     @pytest.mark.fault("payment_gateway", refuse=True)
     @pytest.mark.usefixtures("payment_gateway_client")
     def test_refused_connection_is_unavailable(self) -> None:
-        settings = PaymentGatewaySettings.load()
-
-        with PaymentGateway.connect(settings) as gateway, pytest.raises(Unavailable):
+        with (
+            PaymentGateway.connect(PaymentGatewaySettings.load()) as gateway,
+            pytest.raises(Unavailable, match="^payment gateway: .*refused"),
+        ):
             gateway.create_intent(1000, "usd", reference())
 
     @pytest.mark.parametrize(
