@@ -42,9 +42,14 @@ for line in sys.stdin:
     arguments, seconds = json.loads(line)
     child = os.fork()
     if not child:
-        signal.alarm(seconds)
         os._exit(run(arguments))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    # Not in the child: there, pytest-timeout takes the alarm for itself.
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.alarm(seconds)
+    status = os.waitpid(child, 0)[1]
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
