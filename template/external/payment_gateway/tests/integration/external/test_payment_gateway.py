@@ -2,9 +2,11 @@ from collections.abc import Callable
 from decimal import Decimal
 from uuid import uuid4
 
+import httpx2
 import pytest
 from pytest_httpserver import HTTPServer
 
+from {{ package_name }}.adapters.http import HttpApi, open_client
 from {{ package_name }}.adapters.payment_gateway import PaymentGateway
 from {{ package_name }}.bootstrap import Shop
 from {{ package_name }}.domain import (
@@ -120,6 +122,20 @@ class TestIntegrationPaymentGateway:
             pytest.raises(Unavailable, match="timed out"),
         ):
             gateway.create_intent(1000, "usd", reference())
+
+    def test_attempt_waits_as_long_as_the_settings_say(self) -> None:
+        with open_client("http://127.0.0.1", timeout=0.05) as client:
+            assert client.timeout == httpx2.Timeout(0.05)
+
+    def test_error_without_a_message_is_named(self) -> None:
+        def fail(_: httpx2.Request) -> httpx2.Response:
+            raise httpx2.PoolTimeout("")
+
+        with (
+            httpx2.Client(transport=httpx2.MockTransport(fail)) as client,
+            pytest.raises(Unavailable, match="gateway: PoolTimeout"),
+        ):
+            HttpApi("gateway", client).send("GET", "http://127.0.0.1", once=True)
 
     @pytest.mark.fault("payment_gateway", refuse=True)
     @pytest.mark.usefixtures("payment_gateway_client")
