@@ -239,13 +239,14 @@ def test_checkout_as_on_windows_has_the_line_endings_of_the_template(committed: 
         assert b"\r" not in (service.path / name).read_bytes(), name
 
 
-def test_testbed_is_vendored_for_code_review(committed: Committed) -> None:
+def test_reviews_can_skip_the_testbed(committed: Committed) -> None:
     service = committed(ALL[0])
     paths = ["tests/testbed/plugin.py", "tests/testbed/safety/guard.py", "tests/fixtures/shop.py"]
 
-    shown = git(service.path, "check-attr", "linguist-vendored", *paths)
-
-    assert [line.rpartition(" ")[2] for line in shown.splitlines()] == ["set", "set", "unspecified"]
+    for attribute in ("linguist-generated", "linguist-vendored"):
+        shown = git(service.path, "check-attr", attribute, *paths)
+        found = [line.rpartition(" ")[2] for line in shown.splitlines()]
+        assert found == ["set", "set", "unspecified"]
 
 
 def test_release_merges_with_own_edits_of_the_same_files(
