@@ -261,6 +261,24 @@ def test_recipe_to_remove_the_example(committed: Committed, variant: tuple[str, 
     assert service.leftovers() == []
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [EVERYTHING, {"dependencies": [], "apis": []}, {"dependencies": ["redis"], "apis": ["grpc"]}],
+    ids=["everything", "nothing", "others"],
+)
+def test_agents_are_told_of_the_recipes_that_are_there(
+    render: Render, tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    service = render(tmp_path / "shop", **answers)
+
+    (named,) = re.findall(
+        r"^a feature, .*(?=\.$)", (service.path / "AGENTS.md").read_text(), re.MULTILINE
+    )
+
+    recipes = re.findall(r"^### Add (an? [a-z]+)$", guide(service), re.MULTILINE)
+    assert sorted(named.split(", ")) == sorted(recipes)
+
+
 def test_guides_say_what_the_fixtures_of_postgres_do_not_do(installed: Installed) -> None:
     service = installed(("postgres",))
 
