@@ -5,7 +5,6 @@ The default choice is that of tests/test_variants.py; tests/test_choices.py cros
 
 import subprocess
 import sys
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,14 @@ import pytest
 from .conftest import Installed, Render, exclusive
 from .service import Service
 from .test_bad_input import copy
-from .variants import TEMPLATE, variant_id
+from .variants import TEMPLATE, api_choices, variant_id
 from .variants import apis as known
 
 
 def choices() -> list[tuple[str, ...]]:
     """Every choice but the default, which all variants of the dependencies have."""
     default = tuple(name for name, facts in known().items() if facts.get("default"))
-    every = (chosen for count in range(len(known()) + 1) for chosen in combinations(known(), count))
-    return [chosen for chosen in every if chosen != default]
+    return [chosen for chosen in api_choices() if chosen != default]
 
 
 @pytest.fixture(params=choices(), ids=variant_id)

@@ -13,9 +13,8 @@ import pytest
 
 from .conftest import Render, exclusive
 from .service import Service
-from .variants import apis, variant_id
+from .variants import api_choices, variant_id
 
-APIS = [chosen for count in range(len(apis()) + 1) for chosen in combinations(apis(), count)]
 THIRD_PARTIES = {
     "no third party": [],
     "the default ones": ["payment_gateway"],
@@ -23,10 +22,10 @@ THIRD_PARTIES = {
     "awkward names": ["3D-Secure", "class", "a rather long name of thirty x"],
 }
 DATABASES: list[tuple[str, ...]] = [(), ("postgres",)]
-CHOICES = list(product(APIS, THIRD_PARTIES, DATABASES))
+CHOICES = list(product(api_choices(), THIRD_PARTIES, DATABASES))
 SAMPLE = [
     (offered, third_parties, DATABASES[(row + column) % len(DATABASES)])
-    for row, offered in enumerate(APIS)
+    for row, offered in enumerate(api_choices())
     for column, third_parties in enumerate(THIRD_PARTIES)
 ]
 """Has every pair of answers to two of the three questions."""

@@ -13,7 +13,7 @@ import pytest
 
 from .conftest import Checkout, Installed, Render, git
 from .service import Outcome, Service
-from .variants import default_images, dependencies, variants
+from .variants import api_choices, default_images, dependencies, variant_id, variants
 
 pytestmark = pytest.mark.suite
 
@@ -157,10 +157,11 @@ def test_rendered_service_misses_no_gate(installed: Installed) -> None:
     assert len(re.findall(r"^ *\d+\.\d\d s  tests/", done.output, re.MULTILINE)) == 10
 
 
-def test_service_without_an_api_or_a_server_misses_no_gate(
-    render: Render, everything: Service, tmp_path: Path
+@pytest.mark.parametrize("apis", [api_choices()[0], api_choices()[-1]], ids=variant_id)
+def test_service_without_servers_misses_no_gate(
+    render: Render, everything: Service, tmp_path: Path, apis: tuple[str, ...]
 ) -> None:
-    service = render(tmp_path / "shop", dependencies=[], apis=[])
+    service = render(tmp_path / "shop", dependencies=[], apis=list(apis))
     (service.path / ".venv").symlink_to(everything.path / ".venv")
 
     done = run_gates(service, env={"PYTHONPATH": "src"})

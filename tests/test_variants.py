@@ -3,6 +3,7 @@
 The suites of pairs run with `VARIANTS=all scripts/test tests/test_variants.py`.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import Installed
+from .conftest import Installed, Render
 from .service import Service
-from .variants import dependencies, run_variants, variant_id, variants
+from .variants import dependencies, variant_id, variants
+
+pytestmark = pytest.mark.suite
+
+RUN = variants(pairs=os.environ.get("VARIANTS") == "all")
+"""The variants whose tests run. The others are rendered and checked."""
 
 
 @pytest.fixture(params=variants(), ids=variant_id)
@@ -21,53 +27,48 @@ def variant(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return found
 
 
+@pytest.fixture
+def rendered(render: Render, variant: tuple[str, ...], tmp_path: Path) -> Service:
+    """A service of a variant, without an environment."""
+    return render(tmp_path / "shop", dependencies=list(variant))
+
+
 def tool(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
-def test_formatter_and_linter_find_nothing(installed: Installed, variant: tuple[str, ...]) -> None:
-    service = installed(variant)
-
+def test_formatter_and_linter_find_nothing(rendered: Service) -> None:
     for command in (["format", "--diff"], ["check"]):
-        done = service.run(*tool("ruff", *command, "--no-cache", "."))
+        done = rendered.run(*tool("ruff", *command, "--no-cache", "."))
         assert done.code == 0, done.output
 
 
 def test_type_checker_finds_nothing(
-    installed: Installed,
-    everything: Service,
-    variant: tuple[str, ...],
-    shared_folder: Path,
-    worker_id: str,
+    rendered: Service, everything: Service, shared_folder: Path, worker_id: str
 ) -> None:
-    service = installed(variant)
-
     # With all packages in one place, as in tests/test_choices.py, mypy reads each of them once.
     packages = ("--python-executable", str(everything.python))
     cache = f"--cache-dir={shared_folder / f'mypy-{worker_id}'}"
-    done = service.run(*tool("mypy", cache, *packages))
+    done = rendered.run(*tool("mypy", cache, *packages))
 
     assert done.code == 0, done.output
 
 
 def test_rendered_files_are_those_of_the_answers(
-    installed: Installed, variant: tuple[str, ...]
+    rendered: Service, variant: tuple[str, ...]
 ) -> None:
-    service = installed(variant)
-
-    modules = (service.path / "tests" / "testbed" / "dependencies").glob("[!_]*.py")
+    modules = (rendered.path / "tests" / "testbed" / "dependencies").glob("[!_]*.py")
     assert {module.stem for module in modules} == set(variant)
     for name, facts in dependencies().items():
         for path in facts["files"] + facts["example_files"]:
             path = path.replace("src/package/", "src/shop/")
-            assert (service.path / path).exists() == (name in variant), path
+            assert (rendered.path / path).exists() == (name in variant), path
 
 
 def test_compose_file_offers_the_variant_on_loopback_ports(
-    installed: Installed, variant: tuple[str, ...]
+    rendered: Service, variant: tuple[str, ...]
 ) -> None:
-    service = installed(variant)
-    path = service.path / "docker-compose.test.yml"
+    path = rendered.path / "docker-compose.test.yml"
 
     services = yaml.safe_load(path.read_text())["services"]
 
@@ -80,17 +81,17 @@ def test_compose_file_offers_the_variant_on_loopback_ports(
 
 @pytest.mark.engine
 def test_compose_accepts_the_file(
-    installed: Installed, variant: tuple[str, ...], engine: None
+    rendered: Service, variant: tuple[str, ...], engine: None
 ) -> None:
     if variant:
-        service = installed(variant)
         command = ["docker", "compose", "-f", "docker-compose.test.yml", "config", "--quiet"]
         done = subprocess.run(
-            command, cwd=service.path, capture_output=True, text=True, check=False
+            command, cwd=rendered.path, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("variant", RUN, ids=variant_id, indirect=True)
 def test_unit_tests_run_by_default_and_start_nothing(
     installed: Installed, variant: tuple[str, ...]
 ) -> None:
@@ -102,7 +103,7 @@ def test_unit_tests_run_by_default_and_start_nothing(
     assert done.count("deselected") == 0
 
 
-@pytest.mark.parametrize("variant", run_variants(), ids=variant_id, indirect=True)
+@pytest.mark.parametrize("variant", RUN, ids=variant_id, indirect=True)
 def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -> None:
     # What takes long runs once, with all dependencies.
     selection = "" if variant == variants()[-1] else "not slow"
@@ -114,7 +115,7 @@ def test_suite_passes_embedded(installed: Installed, variant: tuple[str, ...]) -
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("variant", run_variants()[1:], ids=variant_id, indirect=True)
+@pytest.mark.parametrize("variant", RUN[1:], ids=variant_id, indirect=True)
 def test_suite_passes_in_containers(
     installed: Installed, variant: tuple[str, ...], engine: None
 ) -> None:

@@ -1,6 +1,5 @@
 """The variants under test come from the dependency folders, so a new folder adds its own."""
 
-import os
 import re
 from collections.abc import Iterable
 from itertools import combinations
@@ -20,16 +19,11 @@ def dependencies() -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in sorted(found, key=lambda each: int(each["order"]))}
 
 
-def variants() -> list[tuple[str, ...]]:
-    """None, each alone, every pair, and all."""
+def variants(pairs: bool = True) -> list[tuple[str, ...]]:
+    """None, each alone, every pair if wanted, and all."""
     names = list(dependencies())
-    return [(), *((name,) for name in names), *combinations(names, 2), tuple(names)]
-
-
-def run_variants() -> list[tuple[str, ...]]:
-    """Those whose suites run: none, each alone, and all. `VARIANTS=all` adds the pairs."""
-    found = variants()
-    return found if os.environ.get("VARIANTS") == "all" else [v for v in found if len(v) != 2]
+    both = combinations(names, 2) if pairs else ()
+    return [(), *((name,) for name in names), *both, tuple(names)]
 
 
 def variant_id(variant: Iterable[str]) -> str:
@@ -40,6 +34,12 @@ def apis() -> dict[str, dict[str, Any]]:
     """The api.yml of every folder by its name."""
     found = [yaml.safe_load(path.read_text()) for path in sorted(API_FOLDERS.glob("*/api.yml"))]
     return {each["name"]: each for each in found}
+
+
+def api_choices() -> list[tuple[str, ...]]:
+    """Every choice of APIs, from none to all."""
+    counts = range(len(apis()) + 1)
+    return [chosen for count in counts for chosen in combinations(apis(), count)]
 
 
 def all_example_files(facts: dict[str, Any]) -> list[str]:

@@ -146,12 +146,12 @@ class TestIntegrationUserRegistrationFlow:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         publish, send = broker.publish, mailer.send
-        failures = iter([Unavailable("simulated")])
+        failures = [Unavailable("simulated")]
         stop = threading.Event()
 
         def away_once(event: Event) -> None:
-            for failure in failures:
-                raise failure
+            if failures:
+                raise failures.pop()
             publish(event)
 
         def send_and_stop(to: str, subject: str, text: str) -> None:
@@ -162,9 +162,9 @@ class TestIntegrationUserRegistrationFlow:
         monkeypatch.setattr(mailer, "send", send_and_stop)
         committed_shop.users.register(EMAIL, PASSWORD, "New User")
 
-        limit = threading.Timer(SECONDS, stop.set)
-        limit.start()
+        patience = threading.Timer(SECONDS, stop.set)
+        patience.start()
         consumer.run(committed_shop, stop, pause=0.05)
-        limit.cancel()
+        patience.cancel()
 
         assert [address for address, _ in mailer.sent] == [EMAIL]
