@@ -211,9 +211,15 @@ def engine() -> None:
 
 
 @pytest.fixture
-def nothing_left() -> Iterator[Callable[[Service], None]]:
-    """Function that names a service which has to leave nothing behind by the end of the test."""
+def nothing_left(tmp_path: Path) -> Iterator[Callable[[Service], None]]:
+    """Function that names a service of this test which has to leave nothing behind by its end."""
     watched: list[Service] = []
-    yield watched.append
+
+    def watch(service: Service) -> None:
+        # Other tests run those that are shared, at any time.
+        assert service.path.is_relative_to(tmp_path), "use a checkout"
+        watched.append(service)
+
+    yield watch
     for service in watched:
         assert service.leftovers() == []

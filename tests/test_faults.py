@@ -15,11 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from .conftest import Checkout, Installed
+from .conftest import Checkout
 from .service import Outcome, Service
-from .variants import TEMPLATE, variants
+from .variants import TEMPLATE
 
-ALL = variants()[-1]
 PATIENCE = 30.0
 """Seconds after which a test gives up on what has to come."""
 SOON = 0.05
@@ -666,9 +665,9 @@ def test_markers_come_before_the_fixtures_and_serve_any_url(checkout: Checkout) 
 
 
 def test_workers_have_proxies_of_their_own(
-    contracts: Installed, nothing_left: Callable[[Service], None]
+    checkout: Checkout, nothing_left: Callable[[Service], None]
 ) -> None:
-    service = contracts(ALL)
+    service = checkout("user")
     nothing_left(service)
 
     done = service.pytest("-m", "fault", "--servers", "embedded", "-n", "2")
